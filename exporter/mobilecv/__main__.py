@@ -1,0 +1,5 @@
+"""`python -m mobilecv`."""
+
+from mobilecv.cli import main
+
+main()

@@ -1,0 +1,122 @@
+"""A network as a frozen TensorFlow graph, to be wrapped so that it takes raw pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.spec import Contract
+
+INPUT_NAME = "image"
+OUTPUT_NAME = "probabilities"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorFlowGraph:
+    """A GraphDef file without variables: normalised image in, the network's own outputs out."""
+
+    path: Path
+    input: str
+    """The tensor that takes (batch, height, width, channels), float32, normalised."""
+    output: str
+    """The tensor that gives (batch, outputs), float32."""
+
+    @classmethod
+    def write(
+        cls, function: Callable[[Any], Any], shape: tuple[int, int, int], path: Path
+    ) -> TensorFlowGraph:
+        """Trace a function of a batch, with its variables frozen in.
+
+        Args:
+            function: Takes a (batch, height, width, channels) float32 tensor.
+            shape: (height, width, channels).
+            path: Where the graph goes.
+
+        Raises:
+            ConversionError: If the graph is too large for one protobuf file (2 GiB).
+        """
+        tensorflow = tensorflow_module()
+        signature = tensorflow.TensorSpec((None, *shape), tensorflow.float32, name="network_input")
+        traced = tensorflow.function(function, autograph=False).get_concrete_function(signature)
+        frozen = freeze(traced)
+        try:
+            path.write_bytes(frozen.graph.as_graph_def().SerializeToString(deterministic=True))
+        except ValueError as error:
+            raise ConversionError(f"the network is too large for one graph file: {error}") from (
+                error
+            )
+        return cls(path=path, input=frozen.inputs[0].name, output=frozen.outputs[0].name)
+
+    def wrapped(
+        self,
+        contract: Contract,
+        *,
+        batch: int | None,
+        dtype: Literal["float32", "uint8"],
+        normalised_outside: bool = False,
+    ) -> Any:
+        """The network with normalisation before it and the head behind it.
+
+        Args:
+            contract: Says how to normalise and which head.
+            batch: The fixed number of images, or None for any.
+            dtype: The type of the pixels.
+            normalised_outside: True if the caller normalises and orders the channels (as Core ML's
+                image input does) and wants the head only.
+
+        Returns:
+            A frozen concrete function from `image`, (batch, height, width, channels), to
+            `probabilities`, (batch, labels), float32.
+        """
+        tf = tensorflow_module()
+        definition = tf.compat.v1.GraphDef()
+        definition.ParseFromString(self.path.read_bytes())
+
+        def network(image: Any) -> dict[str, Any]:
+            values = tf.cast(image, tf.float32)
+            if not normalised_outside:
+                values = _normalise(values, contract, tf)
+            (outputs,) = tf.graph_util.import_graph_def(
+                definition, input_map={self.input: values}, return_elements=[self.output], name=""
+            )
+            return {OUTPUT_NAME: _head(outputs, contract, tf)}
+
+        signature = tf.TensorSpec((batch, *contract.image.shape), tf.as_dtype(dtype), INPUT_NAME)
+        return freeze(tf.function(network, autograph=False).get_concrete_function(signature))
+
+
+def tensorflow_module() -> Any:
+    """TensorFlow, if it is installed."""
+    return guest("tensorflow", extra="keras")
+
+
+def freeze(function: Any) -> Any:
+    """A concrete function whose variables have become constants."""
+    module = guest("tensorflow.python.framework.convert_to_constants", extra="keras")
+    return module.convert_variables_to_constants_v2(function)
+
+
+def _normalise(pixels: Any, contract: Contract, tf: Any) -> Any:
+    preprocessing = contract.preprocessing
+    if preprocessing.color == "BGR":
+        pixels = tf.reverse(pixels, axis=[-1])
+    if any(scale != 1 for scale in preprocessing.scales):
+        pixels = pixels * tf.constant(_compact(preprocessing.scales), tf.float32)
+    if any(bias != 0 for bias in preprocessing.biases):
+        pixels = pixels + tf.constant(_compact(preprocessing.biases), tf.float32)
+    return pixels
+
+
+def _compact(values: tuple[float, ...]) -> float | tuple[float, ...]:
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _head(outputs: Any, contract: Contract, tf: Any) -> Any:
+    if contract.head.kind == "logits":
+        return tf.nn.softmax(outputs)
+    if contract.head.kind == "sigmoid":
+        return tf.concat([1.0 - outputs, outputs], axis=-1)
+    return tf.identity(outputs)

@@ -1,0 +1,500 @@
+"""The command line: words in, a report and an exit code out; the only place that prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mobilecv_runtime.errors import (
+    EXIT_AGREES,
+    EXIT_DEFECT,
+    EXIT_INTERRUPTED,
+    EXIT_PARITY_FAILED,
+    ConversionError,
+    MobileCVError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mobilecv.pipeline import ExportReport
+    from mobilecv.verification import VerifyReport
+    from mobilecv_runtime.bench import NotTimed, Timing
+    from mobilecv_runtime.inspection import Inspection
+    from mobilecv_runtime.report import Table
+
+_HELP = """Put a trained image classifier onto phones, and know that it still answers right.
+
+Exit codes: 0 all agrees; 1 a parity check failed; 2 wrong usage; 3 unreadable source; 4 a
+conversion failed; 5 a package is missing; 6 damaged bundle or artifact; 7 unreadable photo;
+8 the output exists or cannot be written; 9 a worker process died; 130 interrupted.
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing it with rich doubles its time
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+
+
+_Json = Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")]
+_Bundle = Annotated[
+    Path | None,
+    typer.Argument(help="The bundle folder. [default: the newest below the current folder]"),
+]
+_Format = Annotated[Format, typer.Option("--format", help="How to print the tables.")]
+
+
+@app.command("export", short_help="Convert a model, check every file, write a bundle.")
+def export_command(
+    model: Annotated[Path, typer.Argument(help="The trained model: .h5, .hdf5 or .keras.")],
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A target, several with commas between, or 'all': coreml, mlpackage, tflite, "
+            "tflite-fp16, tflite-dynamic, tflite-int8, onnx, onnx-fp16, onnx-int8. Repeatable. "
+            "[default: all]"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The bundle folder. [default: <model>-mobilecv]"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier bundle.")] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A label per line. [default: labels.txt beside the model]"),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="A folder of photos, for the value ranges of int8.")
+    ] = None,
+    calibration_images: Annotated[int, typer.Option(min=1, help="How many of them to use.")] = 200,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of photos to keep golden images of. [default: the calibration photos, "
+            "else generated patterns]"
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="What the model was trained to see: tf (scale 1/127.5, bias -1), unit (0..1), "
+            "torch (ImageNet mean and std), caffe (BGR, mean subtracted), raw (0..255). "
+            "[default: tf]"
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="pixel * scale + bias: one number or one per channel.")
+    ] = None,
+    bias: Annotated[str | None, typer.Option(help="Goes with --scale. [default: 0]")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="(pixel - mean) / std: one number or one per channel.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Goes with --mean.")] = None,
+    pixel_range: Annotated[
+        float | None,
+        typer.Option(help="1 or 255: the pixels that mean and std belong to. [default: 1]"),
+    ] = None,
+    color: Annotated[
+        str | None, typer.Option(help="RGB, BGR or GRAY. [default: from the model]")
+    ] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="crop, stretch or pad a photo. [default: crop]")
+    ] = None,
+    crop_fraction: Annotated[
+        float | None, typer.Option(help="Share of the central crop to keep. [default: 1]")
+    ] = None,
+    resample: Annotated[
+        str | None, typer.Option(help="bilinear, bicubic or nearest. [default: bilinear]")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="224 or HEIGHTxWIDTH, for a model that takes any.")
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="softmax, logits or sigmoid. [default: seen in the model]"),
+    ] = None,
+    force_preprocessing: Annotated[
+        bool,
+        typer.Option("--force-preprocessing", help="Normalise though the model does so inside."),
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that one conversion may take.")
+    ] = None,
+    as_json: _Json = False,
+    format_: _Format = Format.TABLE,
+) -> None:
+    """Convert a model, check every file against it, and write the bundle."""
+    from mobilecv.options import ModelOptions, parse_numbers, parse_size
+    from mobilecv.pipeline import ExportOptions, export
+
+    def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+        return None if text is None else parse_numbers(text, option)
+
+    stated = ModelOptions(
+        labels=labels,
+        preset=preset,
+        scale=numbers(scale, "--scale"),
+        bias=numbers(bias, "--bias"),
+        mean=numbers(mean, "--mean"),
+        std=numbers(std, "--std"),
+        pixel_range=pixel_range,
+        color=color,
+        fit=fit,
+        crop_fraction=crop_fraction,
+        resample=resample,
+        size=None if size is None else parse_size(size),
+        head=head,
+        force_preprocessing=force_preprocessing,
+    )
+    options = ExportOptions(
+        targets=[name.strip() for part in to or ["all"] for name in part.split(",")],
+        output=output,
+        calibration=calibration,
+        calibration_images=calibration_images,
+        images=images,
+        force=force,
+        timeout_s=timeout,
+    )
+    report = export(model, options, stated, _Narrator())
+    if as_json:
+        _print_json(_export_json(report))
+    else:
+        _print_export(report, format_)
+    if report.failures:
+        raise typer.Exit(ConversionError.exit_code)
+    differs = any(verdict.outcome == "differs" for verdict in report.verdicts.values())
+    raise typer.Exit(EXIT_PARITY_FAILED if differs else EXIT_AGREES)
+
+
+@app.command("verify", short_help="Hold every artifact against its source.")
+def verify_command(
+    bundle: _Bundle = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of photos to compare on as well; sub-folders named like the labels "
+            "also give the accuracy."
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="The source model, if it has moved since the export.")
+    ] = None,
+    no_source: Annotated[
+        bool,
+        typer.Option("--no-source", help="Use the scores that were recorded at the export."),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if an artifact had to be skipped.")
+    ] = False,
+    as_json: _Json = False,
+    format_: _Format = Format.TABLE,
+) -> None:
+    """Hold every artifact of a bundle against its source; exit code 1 if one differs."""
+    from mobilecv.verification import verify
+
+    report = verify(
+        _found(bundle), images=images, source=source, use_source=not no_source, progress=_Narrator()
+    )
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        _print_verify(report, format_)
+    fails = not report.agrees or (strict and bool(report.skipped))
+    raise typer.Exit(EXIT_PARITY_FAILED if fails else EXIT_AGREES)
+
+
+@app.command("bench", short_help="Time every artifact and the source.")
+def bench_command(
+    bundle: _Bundle = None,
+    device: Annotated[str, typer.Option(help="Where to run: cpu.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Threads of one inference.")] = 1,
+    runs: Annotated[int, typer.Option(help="How many inferences to time of each.")] = 50,
+    as_json: _Json = False,
+    format_: _Format = Format.TABLE,
+) -> None:
+    """Time every artifact and the source side by side, each in a process of its own."""
+    from mobilecv.benchmarking import benchmark
+
+    narrator = _Narrator()
+    report = benchmark(_found(bundle), device=device, threads=threads, runs=runs, progress=narrator)
+    if as_json:
+        _print_json(report.to_json())
+        return
+    _print_bench(report.timings, format_)
+    _say(
+        f"{report.bundle} on {report.machine}, {report.threads} thread(s), one image at a time; "
+        f"preparing a 1280x960 JPEG takes {report.preprocessing * 1e3:.1f} ms on top"
+    )
+    if report.is_noisy:
+        _say("The machine was busy: rounds spread by more than 20 %, so trust ratios, not times.")
+
+
+@app.command("classify", short_help="Print the labels of a photo.")
+def classify_command(
+    photo: Annotated[Path, typer.Argument(help="An image file.")],
+    artifact: Annotated[
+        str | None,
+        typer.Option(help="An artifact file, or the id of one in the bundle."),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="The bundle. [default: the newest below the current folder]"),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 5,
+    as_json: _Json = False,
+) -> None:
+    """Print the most probable labels of a photo."""
+    from mobilecv_runtime.classifier import Classifier
+
+    if artifact is not None and Path(artifact).exists():
+        classifier = Classifier(artifact)
+    else:
+        classifier = Classifier(_found(bundle), artifact=artifact)
+    predictions = classifier.classify(photo, top=top)
+    if as_json:
+        _print_json(
+            {
+                "photo": str(photo),
+                "artifact": classifier.artifact,
+                "predictions": [vars(prediction) for prediction in predictions],
+            }
+        )
+        return
+    _narrate(f"{photo} with {classifier.artifact}")
+    width = max(len(prediction.label) for prediction in predictions)
+    for prediction in predictions:
+        _say(f"{prediction.label:<{width}}  {prediction.probability:8.3%}")
+
+
+@app.command("inspect", short_help="Print what a model file holds.")
+def inspect_command(
+    file: Annotated[Path, typer.Argument(help="An artifact, a source model, or a bundle.")],
+    as_json: _Json = False,
+) -> None:
+    """Print what a file holds: inputs, outputs, labels, preprocessing, operations, data types."""
+    from mobilecv.sources import SOURCES
+    from mobilecv_runtime.bundle import Bundle
+    from mobilecv_runtime.inspection import INSPECTORS, inspect
+
+    if file.is_dir() and file.suffix.lower() not in INSPECTORS:
+        bundle = Bundle.open(file)
+        found = [inspect(bundle.file(entry)) for entry in bundle.manifest.artifacts]
+        if as_json:
+            _print_json(bundle.manifest.to_json())
+            return
+    elif file.suffix.lower() in SOURCES:
+        from mobilecv.sources.keras_inspection import inspect_keras
+
+        found = [inspect_keras(file)]
+    else:
+        found = [inspect(file)]
+    if as_json:
+        _print_json(found[0].to_json())
+        return
+    _say("\n\n".join("\n".join(_inspection_lines(each)) for each in found))
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import importlib.metadata
+
+        _say(f"mobilecv {importlib.metadata.version('mobilecv')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every failure is one line and an exit code of its own."""
+    try:
+        app()
+    except MobileCVError as error:
+        _narrate(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _narrate("interrupted; nothing was written")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_AGREES)
+    except Exception:
+        traceback.print_exc()
+        _narrate("error: this is a defect in mobilecv; please report it with the lines above")
+        sys.exit(EXIT_DEFECT)
+
+
+class _Narrator:
+    """Tells a journey on stderr: a moving line on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+
+    def note(self, text: str) -> None:
+        _narrate(f"note: {text}" if ":" in text else text)
+
+    def begin(self, step: str) -> None:
+        if self._on_terminal:
+            sys.stderr.write(f"\r\x1b[2K{step} ...")
+            sys.stderr.flush()
+
+    def end(self, step: str, outcome: str, seconds: float) -> None:
+        if self._on_terminal:
+            sys.stderr.write("\r\x1b[2K")
+        _narrate(f"{step:<16} {outcome} ({seconds:.1f} s)")
+
+
+def _found(bundle: Path | None) -> Path:
+    """The bundle that was named, or the newest one below the current folder."""
+    if bundle is not None:
+        return bundle
+    from mobilecv_runtime.bundle import Bundle
+
+    found = Bundle.find(Path())
+    if not found:
+        raise UsageError("no bundle below the current folder; name one, or run mobilecv export")
+    if len(found) > 1:
+        others = ", ".join(str(path) for path in found[1:])
+        _narrate(f"note: using the newest bundle, {found[0]}; there are others: {others}")
+    return found[0]
+
+
+def _print_export(report: ExportReport, format_: Format) -> None:
+    from mobilecv_runtime.report import (
+        VERDICT_COLUMNS,
+        megabytes,
+        verdict_cells,
+        without_empty_columns,
+    )
+
+    sizes = {entry.id: entry for entry in report.bundle.manifest.artifacts}
+    rows = [
+        (id_, sizes[id_].file, megabytes(sizes[id_].bytes), *verdict_cells(verdict))
+        for id_, verdict in report.verdicts.items()
+    ]
+    columns = ("target", "file", "size", *VERDICT_COLUMNS)
+    _print_table(
+        without_empty_columns(columns, rows, ("target", "file", "verdict", "why")), format_
+    )
+    for id_, reason in {**report.left_out, **report.failures}.items():
+        word = "failed" if id_ in report.failures else "left out"
+        _say(f"{id_}: {word}: {reason}")
+    if report.failures:
+        _say(f"The converters' own words: {report.bundle.path / 'export.log'}")
+    kind = report.bundle.manifest.golden.origin
+    _say(f"Wrote {report.bundle.path}; checked on its golden images ({kind}).")
+
+
+def _print_verify(report: VerifyReport, format_: Format) -> None:
+    from mobilecv_runtime.report import VERDICT_COLUMNS, verdict_cells, without_empty_columns
+
+    rows = []
+    for row in report.rows:
+        accuracy = f"{row.correct / report.labelled:.2%}" if row.correct is not None else ""
+        rows.append((row.id, row.precision, accuracy, *verdict_cells(row.verdict)))
+    columns = ("artifact", "precision", "accuracy", *VERDICT_COLUMNS)
+    text = ("artifact", "precision", "verdict", "why")
+    _print_table(without_empty_columns(columns, rows, text), format_)
+    for note in report.notes:
+        _say(f"note: {note}")
+    counts = {
+        outcome: sum(row.verdict.outcome == outcome for row in report.rows if row.id != "source")
+        for outcome in ("agrees", "differs", "skipped")
+    }
+    _say(
+        f"{report.bundle}: {counts['agrees']} agree, {counts['differs']} differ, "
+        f"{counts['skipped']} skipped; on {report.images} images against {report.reference}."
+    )
+
+
+def _print_bench(timings: Sequence[Timing | NotTimed], format_: Format) -> None:
+    from mobilecv_runtime.report import bench_table
+
+    _print_table(bench_table(timings), format_)
+
+
+def _inspection_lines(found: Inspection) -> Iterable[str]:
+    from mobilecv_runtime.report import megabytes
+
+    yield f"{found.file}: {found.format}, {megabytes(found.bytes)}"
+    for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
+        for tensor in tensors:
+            yield f"  {kind:<10} {tensor.name}: {tensor.type}"
+    if found.labels:
+        shown = ", ".join(found.labels[:10]) + (", ..." if len(found.labels) > 10 else "")
+        yield f"  labels     {len(found.labels)}: {shown}"
+    elif found.labels is None:
+        yield "  labels     none in the file"
+    if found.contract:
+        for key in ("image", "preprocessing", "head"):
+            words = ", ".join(f"{name} {value}" for name, value in found.contract[key].items())
+            yield f"  {key:<10} {words}"
+    if found.parameters is not None:
+        yield f"  weights    {found.parameters:,} ({_census(found.data_types)})"
+    elif found.data_types:
+        yield f"  results    {_census(found.data_types)}"
+    yield f"  operations {sum(found.operations.values())}: {_census(found.operations)}"
+    for name, value in found.metadata.items():
+        yield f"  {name}: {value}"
+
+
+def _census(counts: Any) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _export_json(report: ExportReport) -> dict[str, Any]:
+    return {
+        "bundle": str(report.bundle.path),
+        "manifest": report.bundle.manifest.to_json(),
+        "seconds": dict(report.seconds),
+        "peak_memory_bytes": dict(report.peak_memory),
+        "failures": dict(report.failures),
+        "left_out": dict(report.left_out),
+        "notes": list(report.notes),
+    }
+
+
+def _print_table(table: Table, format_: Format) -> None:
+    if format_ is Format.MARKDOWN or not sys.stdout.isatty():
+        _say(table.markdown())
+        return
+    from rich.console import Console
+
+    Console().print(table.rich())
+
+
+def _print_json(data: Any) -> None:
+    _say(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _say(text: str) -> None:
+    """The result, on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def _narrate(text: str) -> None:
+    """Everything else, on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()

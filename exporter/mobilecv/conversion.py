@@ -1,0 +1,123 @@
+"""Runs the targets' converters in worker processes, one per format.
+
+The targets of a format share a process, and so its imports. When one kills that process, the
+failure is that target's alone: a fresh process goes on with the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from mobilecv.progress import Progress
+from mobilecv.targets import TARGETS, Job, Target
+from mobilecv_runtime.child import Child
+from mobilecv_runtime.errors import MissingDependencyError, MobileCVError, WorkerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """How one target came out."""
+
+    target: Target
+    path: Path
+    """The artifact; not there if it failed."""
+    error: MobileCVError | None
+    seconds: float
+    peak_memory: int
+    """Of the worker process up to then, in bytes."""
+
+
+class Converter:
+    """Lives in a worker process and runs conversions there."""
+
+    def convert(self, target: str, job: Job) -> None:
+        """Write one artifact; see `Target.convert` for what is raised."""
+        TARGETS[target].convert(job)
+
+
+def with_bases(targets: Sequence[Target]) -> list[Target]:
+    """The targets in the registry's order, with the float ones that they start from."""
+    needed = {target.id for target in targets}
+    needed |= {target.starts_from for target in targets if target.starts_from}
+    return [target for target in TARGETS.values() if target.id in needed]
+
+
+def convert_all(
+    targets: Sequence[Target],
+    job_for: Callable[[Target], Job],
+    *,
+    log: Path,
+    progress: Progress,
+    timeout_s: float | None,
+) -> list[Conversion]:
+    """Convert every target; a failed one does not stop the others.
+
+    Args:
+        targets: What to convert, each behind the one that it starts from.
+        job_for: The job of a target.
+        log: Where the converters' own output goes.
+        progress: Told about each conversion.
+        timeout_s: How long one conversion may take.
+    """
+    done: dict[str, Conversion] = {}
+    for _, family in groupby(targets, key=lambda target: target.format):
+        with _Family(log, timeout_s) as workers:
+            for target in family:
+                progress.begin(target.id)
+                conversion = workers.convert(target, job_for(target), done)
+                done[target.id] = conversion
+                outcome = f"failed: {conversion.error}" if conversion.error else "converted"
+                progress.end(target.id, outcome, conversion.seconds)
+    return list(done.values())
+
+
+class _Family:
+    """The worker process of one format, started again after a death."""
+
+    def __init__(self, log: Path, timeout_s: float | None) -> None:
+        self._log, self._timeout_s = log, timeout_s
+        self._child: Child | None = None
+
+    def __enter__(self) -> _Family:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def convert(self, target: Target, job: Job, done: dict[str, Conversion]) -> Conversion:
+        started = time.perf_counter()
+        error = self._base_error(target, done)
+        memory = 0
+        if error is None:
+            try:
+                if self._child is None:
+                    self._child = Child(Converter, log=self._log, timeout_s=self._timeout_s)
+                self._child.call("convert", target.id, job)
+            except MobileCVError as raised:
+                error = raised
+            memory = self._child.peak_memory if self._child else 0
+            if isinstance(error, WorkerError):
+                self._end()
+        return Conversion(
+            target=target,
+            path=job.output,
+            error=error,
+            seconds=time.perf_counter() - started,
+            peak_memory=memory,
+        )
+
+    def _base_error(self, target: Target, done: dict[str, Conversion]) -> MobileCVError | None:
+        base = done.get(target.starts_from or "")
+        if base is None or base.error is None:
+            return None
+        kind = type(base.error) if isinstance(base.error, MissingDependencyError) else WorkerError
+        return kind(f"starts from {base.target.id}, which failed: {base.error}")
+
+    def _end(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None

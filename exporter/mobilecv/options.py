@@ -1,0 +1,341 @@
+"""What the user states about a model, on the command line or in `mobilecv.toml`, and what follows.
+
+Stated options win over `mobilecv.toml` beside the model, which wins over the defaults. What nobody
+stated is assumed aloud: `resolve` returns a note for every assumption.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mobilecv.sources.base import SourceDescription
+from mobilecv_runtime.errors import LabelsError, SourceError, UsageError
+from mobilecv_runtime.spec import (
+    COLORS,
+    FITS,
+    HEADS,
+    PRESETS,
+    RESAMPLES,
+    Color,
+    Contract,
+    Head,
+    ImageInput,
+    Labels,
+    Preprocessing,
+    from_mean_std,
+    one_of,
+)
+
+TOML_NAME: Final = "mobilecv.toml"
+LABELS_NAME: Final = "labels.txt"
+_VALUE_FIELDS: Final = ("preset", "scale", "bias", "mean", "std", "pixel_range")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """What is stated about a model; None where nothing is."""
+
+    labels: Path | Sequence[str] | None = None
+    """A label file, or the labels themselves."""
+    preset: str | None = None
+    """One of `mobilecv_runtime.spec.PRESETS`."""
+    scale: Sequence[float] | None = None
+    bias: Sequence[float] | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    pixel_range: float | None = None
+    """1 or 255: which pixels `mean` and `std` belong to."""
+    color: str | None = None
+    fit: str | None = None
+    crop_fraction: float | None = None
+    resample: str | None = None
+    size: tuple[int, int] | None = None
+    """(height, width)."""
+    head: str | None = None
+    force_preprocessing: bool = False
+    """Normalise although the model does so inside."""
+
+    @classmethod
+    def beside(cls, model: Path) -> ModelOptions:
+        """Read `mobilecv.toml` beside a model, if there is one.
+
+        Raises:
+            UsageError: If it is no TOML, or holds an unknown key or a value of the wrong type.
+        """
+        path = model.parent / TOML_NAME
+        if not path.is_file():
+            return cls()
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise UsageError(f"{path}: not valid TOML ({error})") from error
+        try:
+            return cls(**{_field(key): _value(key, data[key], path) for key in data})
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
+
+    def over(self, below: ModelOptions) -> ModelOptions:
+        """These options, and those of `below` where nothing is stated here.
+
+        Preset, scale, bias, mean and std go together: stating one of them drops all of `below`.
+        """
+        stated = {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) not in (None, False)
+        }
+        if stated.keys() & set(_VALUE_FIELDS):
+            nothing: dict[str, Any] = dict.fromkeys(_VALUE_FIELDS)
+            below = dataclasses.replace(below, **nothing)
+        return dataclasses.replace(below, **stated)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A contract, and what was assumed to get there."""
+
+    contract: Contract
+    labels_origin: str
+    """The label file's name, `given`, or `numbered`."""
+    notes: tuple[str, ...]
+
+
+def resolve(options: ModelOptions, source: SourceDescription, *, model: Path | None) -> Resolved:
+    """Combine what is stated with what the model says about itself.
+
+    Args:
+        options: What is stated.
+        source: What the model says.
+        model: The model's file, beside which a `labels.txt` may lie.
+
+    Raises:
+        UsageError: If a stated value is wrong, contradicts the model, or is needed and missing.
+    """
+    preprocessing, preprocessing_note = _preprocessing(options, source)
+    head, head_note = _head(options, source)
+    labels, origin, labels_note = _labels(options, source, head, model)
+    contract = Contract(
+        image=_image(options, source),
+        preprocessing=preprocessing,
+        head=head,
+        labels=labels,
+    )
+    notes = tuple(note for note in (labels_note, preprocessing_note, head_note) if note)
+    return Resolved(contract=contract, labels_origin=origin, notes=notes)
+
+
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """Read `0.5`, `1/127.5`, or several of them with commas between.
+
+    Raises:
+        UsageError: If one is no number.
+    """
+    return tuple(_number(part, option) for part in text.split(","))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read `224` or `HEIGHTxWIDTH`.
+
+    Returns:
+        (height, width).
+
+    Raises:
+        UsageError: If it is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"size {text!r}: expected 224 or HEIGHTxWIDTH, such as 192x256")
+    return int(parts[0]), int(parts[-1])
+
+
+def _number(text: str, option: str) -> float:
+    dividend, slash, divisor = text.partition("/")
+    try:
+        return float(dividend) / float(divisor) if slash else float(dividend)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(
+            f"{option} {text!r}: expected a number or a fraction such as 1/127.5"
+        ) from error
+
+
+def _field(key: str) -> str:
+    name = key.replace("-", "_")
+    known = {field.name for field in dataclasses.fields(ModelOptions)}
+    if name not in known:
+        raise UsageError(f"unknown key {key!r}; known are {', '.join(sorted(known))}")
+    return name
+
+
+def _value(key: str, value: Any, path: Path) -> Any:
+    match _field(key), value:
+        case "labels", str():
+            return path.parent / value
+        case "labels", list() if all(isinstance(name, str) for name in value):
+            return tuple(value)
+        case "scale" | "bias" | "mean" | "std", str():
+            return parse_numbers(value, key)
+        case "scale" | "bias" | "mean" | "std", int() | float():
+            return (float(value),)
+        case "scale" | "bias" | "mean" | "std", list():
+            return tuple(_number(str(number), key) for number in value)
+        case "size", int() | str():
+            return parse_size(str(value))
+        case "size", [int(height), int(width)]:
+            return height, width
+        case "pixel_range" | "crop_fraction", int() | float():
+            return float(value)
+        case "preset" | "color" | "fit" | "resample" | "head", str():
+            return value
+        case "force_preprocessing", bool():
+            return value
+        case _:
+            raise UsageError(f"{key} = {value!r}: a value of the wrong type")
+
+
+def _image(options: ModelOptions, source: SourceDescription) -> ImageInput:
+    height, width = source.height, source.width
+    if options.size is not None:
+        if (height or options.size[0], width or options.size[1]) != options.size:
+            raise UsageError(
+                f"--size {options.size[0]}x{options.size[1]}: the model's input is fixed to "
+                f"{height}x{width}; leave --size out"
+            )
+        height, width = options.size
+    if height is None or width is None:
+        raise UsageError("the model takes images of any size; state one with --size, such as 224")
+    return ImageInput(
+        height=height,
+        width=width,
+        channels=source.channels,
+        fit=one_of(options.fit or "crop", FITS, "fit"),
+        crop_fraction=1.0 if options.crop_fraction is None else options.crop_fraction,
+        resample=one_of(options.resample or "bilinear", RESAMPLES, "resample"),
+    )
+
+
+def _preprocessing(
+    options: ModelOptions, source: SourceDescription
+) -> tuple[Preprocessing, str | None]:
+    by_scale = options.scale is not None or options.bias is not None
+    by_mean = options.mean is not None or options.std is not None
+    if by_scale + by_mean + (options.preset is not None) > 1:
+        raise UsageError(
+            "state the preprocessing once: a preset, or scale and bias, or mean and std"
+        )
+    natural: Color = "GRAY" if source.channels == 1 else "RGB"
+    color = one_of(options.color.upper(), COLORS, "color") if options.color else None
+    note = None
+    if by_scale:
+        if options.scale is None:
+            raise UsageError("--bias needs --scale; with pixels as they are, that is --scale 1")
+        preprocessing = Preprocessing(
+            color=color or natural, scale=tuple(options.scale), bias=tuple(options.bias or (0.0,))
+        )
+    elif by_mean:
+        preprocessing = _from_mean_std(options, color or natural)
+    else:
+        preprocessing = _preset(options.preset or "tf", color, natural)
+        if options.preset is None:
+            note = (
+                f"preprocessing: none stated, so the default is assumed "
+                f"({preprocessing.describe()}); if the model was trained otherwise, "
+                "say so with --preset, --scale/--bias or --mean/--std"
+            )
+    normalises = any(scale != 1 for scale in preprocessing.scales) or any(preprocessing.biases)
+    if source.normalises and normalises and not options.force_preprocessing:
+        raise UsageError(
+            f"the model already normalises inside (layer {source.normalises[0]!r}), so "
+            f"{preprocessing.describe()} would come on top; pass --preset raw, or "
+            "--force-preprocessing if both are meant"
+        )
+    return preprocessing, note
+
+
+def _from_mean_std(options: ModelOptions, color: Color) -> Preprocessing:
+    if options.mean is None or options.std is None:
+        raise UsageError("--mean and --std go together")
+    if options.pixel_range not in (None, 1, 255):
+        raise UsageError(f"--pixel-range {options.pixel_range:g}: expected 1 or 255")
+    if options.pixel_range is None and max(*map(abs, (*options.mean, *options.std)), 0) > 1:
+        raise UsageError(
+            "mean and std above 1 belong to pixels in 0..255; say so with --pixel-range 255"
+        )
+    return from_mean_std(
+        options.mean, options.std, pixel_range=options.pixel_range or 1, color=color
+    )
+
+
+def _preset(name: str, color: Color | None, natural: Color) -> Preprocessing:
+    preset = PRESETS[one_of(name, tuple(PRESETS), "preset")]
+    if len(preset.scale) == len(preset.bias) == 1:
+        return dataclasses.replace(preset, color=color or natural)
+    if natural == "GRAY":
+        raise UsageError(f"preset {name!r} is for colour images, but the model takes gray ones")
+    if color not in (None, preset.color):
+        raise UsageError(
+            f"preset {name!r} is {preset.color} with one value per channel; with --color {color}, "
+            "state the values with --scale/--bias or --mean/--std"
+        )
+    return preset
+
+
+def _head(options: ModelOptions, source: SourceDescription) -> tuple[Head, str | None]:
+    if options.head is not None:
+        stated = Head(kind=one_of(options.head, HEADS, "head"))
+        if source.head == "softmax" and stated.kind == "logits":
+            raise UsageError("--head logits: the model ends in a softmax already; leave --head out")
+        if (stated.kind == "sigmoid") != (source.outputs == 1):
+            raise UsageError(
+                f"--head {stated.kind}: the model gives {source.outputs} values per image"
+            )
+        return stated, None
+    if source.head is None:
+        raise SourceError(
+            f"the model ends in {source.last_operation} with {source.outputs} values, which is "
+            f"none of the known heads; state one with --head ({', '.join(HEADS)})"
+        )
+    if source.head == "logits":
+        return Head(kind="logits"), (
+            f"head: the model ends in {source.last_operation} without a softmax, so one is "
+            "appended (--head softmax if its values are probabilities already)"
+        )
+    return Head(kind=source.head), None
+
+
+def _labels(
+    options: ModelOptions, source: SourceDescription, head: Head, model: Path | None
+) -> tuple[Labels, str, str | None]:
+    count = 2 if head.kind == "sigmoid" else source.outputs
+    beside = model.parent / LABELS_NAME if model is not None else None
+    given = options.labels
+    if given is None and beside is not None and beside.is_file():
+        given = beside
+    if given is None:
+        note = (
+            f"labels: none found, so the classes are called class_0 ... class_{count - 1}; "
+            f"give --labels FILE, or put a {LABELS_NAME} beside the model"
+        )
+        return Labels.numbered(count), "numbered", note
+    if isinstance(given, Path):
+        labels, origin = Labels.read(given), given.name
+    else:
+        labels, origin = Labels(tuple(given)), "given"
+    if len(labels) != count:
+        raise LabelsError(_count_message(labels, count, source.outputs, origin))
+    return labels, origin, None
+
+
+def _count_message(labels: Labels, count: int, outputs: int, origin: str) -> str:
+    message = f"{origin}: {len(labels)} labels, but the model has {outputs} outputs"
+    if outputs == 1:
+        return f"{message}; a sigmoid model has two labels, the second for outputs near 1"
+    if len(labels) == count + 1 and labels.names[0].lower() == "background":
+        return f"{message}; drop its 'background' line"
+    if len(labels) == count - 1:
+        return f"{message}; is a 'background' line missing at its top?"
+    return f"{message}; give one label per line, in the order of the outputs"

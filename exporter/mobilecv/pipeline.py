@@ -1,0 +1,293 @@
+"""The export journey: from a trained model to a bundle whose artifacts have been checked."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mobilecv import sources
+from mobilecv.conversion import Conversion, convert_all, with_bases
+from mobilecv.options import ModelOptions, Resolved, resolve
+from mobilecv.photosets import PhotoSet, calibration_set, golden_set
+from mobilecv.progress import SILENT, Progress
+from mobilecv.sources.base import SourceDescription
+from mobilecv.targets import TARGETS, Job, Target
+from mobilecv.writing import BundleWriter
+from mobilecv_runtime.bundle import Bundle
+from mobilecv_runtime.child import Child, InProcess, Worker
+from mobilecv_runtime.digests import digest_of, size_of
+from mobilecv_runtime.errors import ConversionError, UsageError
+from mobilecv_runtime.manifest import (
+    ArtifactEntry,
+    CalibrationEntry,
+    Manifest,
+    SourceEntry,
+)
+from mobilecv_runtime.parity import Verdict
+from mobilecv_runtime.spec import FloatArray
+from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict
+
+SOURCE_STEP = "source"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How to export, apart from what is stated about the model itself."""
+
+    targets: Sequence[str] = ("all",)
+    """Target ids, or `all`."""
+    output: Path | None = None
+    """The bundle folder; `<stem>-mobilecv` in the current folder by default."""
+    calibration: Path | None = None
+    """A folder of photos for the value ranges of int8."""
+    calibration_images: int = 200
+    """How many of them to use."""
+    images: Path | None = None
+    """A folder of photos to keep golden images of; by default the calibration folder."""
+    force: bool = False
+    """Replace an earlier bundle."""
+    timeout_s: float | None = None
+    """How long one conversion may take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport:
+    """What an export made."""
+
+    bundle: Bundle
+    verdicts: Mapping[str, Verdict]
+    """Target id -> verdict on the golden images."""
+    seconds: Mapping[str, float]
+    """Target id -> how long its conversion took."""
+    peak_memory: Mapping[str, int]
+    """Target id -> the largest resident memory of its worker so far, in bytes; also `source`."""
+    failures: Mapping[str, str]
+    """Target id -> why its conversion failed."""
+    left_out: Mapping[str, str]
+    """Target id -> why `all` did not include it."""
+    notes: Sequence[str] = field(default_factory=tuple)
+    """What was assumed."""
+
+
+_DEFAULTS: Final = ExportOptions()
+_NOTHING_STATED: Final = ModelOptions()
+
+
+def export(
+    model: str | Path | object,
+    options: ExportOptions = _DEFAULTS,
+    model_options: ModelOptions = _NOTHING_STATED,
+    progress: Progress = SILENT,
+) -> ExportReport:
+    """Convert a trained classifier, check every artifact against it, and write the bundle.
+
+    Args:
+        model: The path of a model file, or a model in memory.
+        options: Targets, output and photos.
+        model_options: What is stated about the model.
+        progress: Told how it goes.
+
+    Raises:
+        MobileCVError: See `mobilecv_runtime.errors`; ConversionError if every target failed.
+            Nothing is left behind then, and an earlier bundle is as it was.
+    """
+    path = Path(model) if isinstance(model, str | Path) else None
+    if path is not None:
+        sources.check_source_file(path)
+        model_options = model_options.over(ModelOptions.beside(path))
+    targets, left_out = choose_targets(options)
+    name = path.stem if path is not None else str(getattr(model, "name", "model"))
+    output = options.output or Path(f"{name}-mobilecv")
+    with BundleWriter(output, force=options.force) as writer:
+        log = writer.work / "log.txt"
+        with _timed(progress, SOURCE_STEP, "read"), _session(model, path, log) as session:
+            description: SourceDescription = session.call("describe")
+            resolved = resolve(model_options, description, model=path)
+            images = golden_set(options.images or options.calibration, resolved.contract)
+            scores: FloatArray = session.call("scores", images.pixels, resolved.contract)
+            graph = writer.work / "graph.pb"
+            capture = session.call("capture", graph, resolved.contract.image.shape)
+            source_memory = session.peak_memory
+        calibration = _calibration(options, resolved)
+        notes = _notes(resolved, images, calibration)
+        for note in notes:
+            progress.note(note)
+        calibration_file = None
+        if calibration is not None:
+            calibration_file = writer.work / "calibration.npy"
+            np.save(calibration_file, calibration.pixels)
+
+        def place(target: Target) -> Path:
+            folder = writer.folder if target in targets else writer.work
+            return folder / target.file_name(name)
+
+        def job_for(target: Target) -> Job:
+            return Job(
+                name=name,
+                contract=resolved.contract,
+                capture=capture,
+                base=place(TARGETS[target.starts_from]) if target.starts_from else None,
+                calibration=calibration_file,
+                output=place(target),
+            )
+
+        conversions = convert_all(
+            with_bases(targets), job_for, log=log, progress=progress, timeout_s=options.timeout_s
+        )
+        wanted = [conversion for conversion in conversions if conversion.target in targets]
+        failures = {each.target.id: str(each.error) for each in wanted if each.error}
+        if failures:
+            _keep_log(writer, log)
+        _raise_if_all_failed(wanted)
+        golden = ScoredImages.golden(images.pixels, scores)
+        verdicts = {
+            each.target.id: artifact_verdict(
+                each.path, each.target.precision, resolved.contract, golden
+            )
+            for each in wanted
+            if not each.error
+        }
+        writer.commit(
+            Manifest(
+                name=name,
+                contract=resolved.contract,
+                labels_origin=resolved.labels_origin,
+                labels_sha256=writer.write_labels(resolved.contract.labels),
+                source=_source_entry(description, path, name, output),
+                golden=writer.write_golden(images.pixels, scores, images.origin),
+                calibration=_calibration_entry(calibration),
+                tools=_tools(description, wanted),
+                artifacts=tuple(
+                    _artifact_entry(each, verdicts[each.target.id])
+                    for each in wanted
+                    if not each.error
+                ),
+                left_out={**left_out, **failures},
+            )
+        )
+    return ExportReport(
+        bundle=Bundle.open(output),
+        verdicts=verdicts,
+        seconds={each.target.id: each.seconds for each in wanted},
+        peak_memory={
+            SOURCE_STEP: source_memory,
+            **{each.target.id: each.peak_memory for each in wanted},
+        },
+        failures=failures,
+        left_out=left_out,
+        notes=notes,
+    )
+
+
+def choose_targets(options: ExportOptions) -> tuple[list[Target], dict[str, str]]:
+    """The targets that were asked for, and those that `all` leaves out with the reason.
+
+    Raises:
+        UsageError: If an id is unknown, or a target that was named needs photos and has none.
+    """
+    ids = list(dict.fromkeys(options.targets))
+    unknown = [name for name in ids if name != "all" and name not in TARGETS]
+    if unknown or not ids:
+        raise UsageError(
+            f"--to {','.join(unknown) or ''}: unknown target; choose from: "
+            f"{', '.join(TARGETS)}, all"
+        )
+    left_out = {}
+    for target in TARGETS.values():
+        if target.needs_calibration and options.calibration is None:
+            reason = "int8 needs photos of the kind the app will see: pass --calibration DIR"
+            if target.id in ids:
+                raise UsageError(f"{target.id}: {reason}")
+            left_out[target.id] = reason
+    if "all" not in ids:
+        return [TARGETS[name] for name in TARGETS if name in ids], {}
+    return [target for name, target in TARGETS.items() if name not in left_out], left_out
+
+
+@contextmanager
+def _timed(progress: Progress, step: str, outcome: str) -> Iterator[None]:
+    progress.begin(step)
+    started = time.perf_counter()
+    yield
+    progress.end(step, outcome, time.perf_counter() - started)
+
+
+@contextmanager
+def _session(model: object, path: Path | None, log: Path) -> Iterator[Worker]:
+    """The source, in a process of its own if it is a file."""
+    if path is None:
+        yield InProcess(sources.SourceSession(sources.wrap_model(model)))
+        return
+    with Child(sources.open_session, path.absolute(), log=log) as child:
+        yield child
+
+
+def _calibration(options: ExportOptions, resolved: Resolved) -> PhotoSet | None:
+    if options.calibration is None:
+        return None
+    return calibration_set(options.calibration, resolved.contract, options.calibration_images)
+
+
+def _notes(resolved: Resolved, images: PhotoSet, calibration: PhotoSet | None) -> tuple[str, ...]:
+    notes = (*resolved.notes, *(calibration.notes if calibration else ()), *images.notes)
+    return tuple(dict.fromkeys(notes))
+
+
+def _keep_log(writer: BundleWriter, log: Path) -> None:
+    if log.exists():
+        log.rename(writer.folder / "export.log")
+
+
+def _raise_if_all_failed(conversions: Sequence[Conversion]) -> None:
+    errors = [each.error for each in conversions if each.error]
+    if len(errors) == len(conversions) and errors:
+        kinds = {type(error) for error in errors}
+        kind = kinds.pop() if len(kinds) == 1 else ConversionError
+        named = "; ".join(f"{each.target.id}: {each.error}" for each in conversions)
+        raise kind(f"no target could be converted; {named}")
+
+
+def _source_entry(
+    description: SourceDescription, path: Path | None, name: str, output: Path
+) -> SourceEntry:
+    return SourceEntry(
+        framework=description.framework,
+        file=path.name if path else name,
+        path=Path(os.path.relpath(path.absolute(), output.absolute())).as_posix() if path else None,
+        sha256=digest_of(path) if path else None,
+    )
+
+
+def _artifact_entry(conversion: Conversion, verdict: Verdict) -> ArtifactEntry:
+    target = conversion.target
+    return ArtifactEntry(
+        id=target.id,
+        file=conversion.path.name,
+        bytes=size_of(conversion.path),
+        sha256=digest_of(conversion.path),
+        precision=target.precision,
+        minimum_runtime=target.minimum_runtime,
+        input=target.input,
+        output=target.output,
+        parity=verdict.to_json(),
+    )
+
+
+def _calibration_entry(calibration: PhotoSet | None) -> CalibrationEntry | None:
+    if calibration is None:
+        return None
+    return CalibrationEntry(images=len(calibration.pixels), sha256=calibration.sha256)
+
+
+def _tools(description: SourceDescription, conversions: Sequence[Conversion]) -> dict[str, str]:
+    names = {"mobilecv", "numpy", "pillow"}
+    names.update(tool for each in conversions if not each.error for tool in each.target.tools)
+    return {name: importlib.metadata.version(name) for name in names} | description.tools

@@ -1,0 +1,108 @@
+"""What every kind of trained model offers, and the answers that artifacts are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mobilecv.captures import Capture
+from mobilecv_runtime.errors import SourceError
+from mobilecv_runtime.spec import Contract, FloatArray, HeadKind, UInt8Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceDescription:
+    """What a trained model says about itself."""
+
+    framework: str
+    height: int | None
+    """Rows of its input; None if it takes any."""
+    width: int | None
+    channels: int
+    outputs: int
+    """How many values it gives per image."""
+    head: HeadKind | None
+    """The head that its last operation tells of; None where it cannot be told."""
+    last_operation: str
+    """That operation's name, for messages."""
+    normalises: tuple[str, ...]
+    """Layers that normalise or rescale the input inside the model."""
+    tools: dict[str, str]
+    """Name and version of the packages that loaded it."""
+
+
+class SourceModel(Protocol):
+    """A trained model, loaded by its own framework."""
+
+    def describe(self) -> SourceDescription:
+        """What it takes and gives."""
+
+    def outputs(self, values: FloatArray) -> FloatArray:
+        """Run the network.
+
+        Args:
+            values: (count, height, width, channels), float32, normalised.
+
+        Returns:
+            (count, outputs), float32, exactly what the model gives.
+        """
+
+    def capture(self, path: Path, shape: tuple[int, int, int]) -> Capture:
+        """Write the network, without normalisation and head, for the targets to convert.
+
+        Args:
+            path: Where it goes.
+            shape: (height, width, channels) of the input.
+        """
+
+
+class Reference:
+    """The source model under the contract: raw pixels in, one probability per label out.
+
+    Normalisation and head are computed here in numpy, independently of the graphs that the
+    artifacts carry.
+    """
+
+    def __init__(self, source: SourceModel, contract: Contract) -> None:
+        """Put a source under a contract."""
+        self._source = source
+        self.contract: Contract | None = contract
+        self.label_names = contract.labels.names
+        self._preprocessing, self._head = contract.preprocessing, contract.head
+
+    def scores(self, pixels: UInt8Array) -> FloatArray:
+        """Answer a batch; see `mobilecv_runtime.runners.Runner.scores`."""
+        return self._head.apply(self._source.outputs(self._preprocessing.apply(pixels)))
+
+
+class SourceSession:
+    """A source in the process that holds it: describes, answers and captures when called."""
+
+    def __init__(self, source: SourceModel) -> None:
+        """Hold a loaded source."""
+        self._source = source
+
+    def describe(self) -> SourceDescription:
+        """See `SourceModel.describe`."""
+        return self._source.describe()
+
+    def scores(self, pixels: UInt8Array, contract: Contract) -> FloatArray:
+        """See `Reference`.
+
+        Raises:
+            SourceError: If the model itself answers NaN or infinity.
+        """
+        scores = Reference(self._source, contract).scores(pixels)
+        if not np.isfinite(scores).all():
+            raise SourceError(
+                "the model itself answers NaN or infinity; look for NaN weights, or a "
+                "preprocessing that it was not trained with"
+            )
+        return scores
+
+    def capture(self, path: Path, shape: tuple[int, int, int]) -> Capture:
+        """See `SourceModel.capture`."""
+        return self._source.capture(path, shape)

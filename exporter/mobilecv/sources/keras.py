@@ -1,0 +1,255 @@
+"""Keras models: `.h5`, `.keras`, or in memory."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+
+from mobilecv.captures.tensorflow import TensorFlowGraph, tensorflow_module
+from mobilecv.sources.base import SourceDescription
+from mobilecv_runtime.errors import SourceError, guest
+from mobilecv_runtime.spec import FloatArray, HeadKind
+
+SUFFIXES: Final = (".h5", ".hdf5", ".keras")
+
+_HEADS: Final[dict[str, HeadKind]] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+_LINEAR: Final = frozenset({"MatMul", "BiasAdd", "Conv2D", "Mean", "Reshape", "Add", "AddV2"})
+_PASSED_OVER: Final = frozenset({"Identity", "Cast", "StopGradient"})
+_NORMALISING: Final = frozenset({"Rescaling", "Normalization"})
+
+
+class KerasSource:
+    """A Keras model under TensorFlow."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        """Check that a loaded model is an image classifier.
+
+        Args:
+            model: A `keras.Model`.
+            name: What messages call it.
+
+        Raises:
+            SourceError: If it does not take one image and give one row of values.
+        """
+        self._model, self._name = model, name
+        self._input_shape = _image_shape(model, name)
+        self._function: Any = None
+
+    @classmethod
+    def load(cls, path: Path, threads: int | None = None) -> KerasSource:
+        """Load a file, without running any code that it holds.
+
+        Args:
+            path: An `.h5` or `.keras` file.
+            threads: How many threads TensorFlow may use; None for its default.
+
+        Raises:
+            SourceError: If it is missing, damaged, no Keras model, or holds Python code.
+            MissingDependencyError: If TensorFlow or Keras is not installed.
+        """
+        check_file(path)
+        keras, tensorflow = keras_module(), tensorflow_module()
+        if threads is not None:
+            tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+            tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+        try:
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        # Keras raises whatever the layer at fault raises.
+        except Exception as error:
+            message = " ".join(str(error).split())[:300]
+            raise SourceError(
+                f"{path}: Keras {keras.__version__} cannot load it: {message}"
+            ) from error
+        return cls(model, str(path))
+
+    def describe(self) -> SourceDescription:
+        """See `SourceModel.describe`."""
+        height, width, channels = self._input_shape
+        outputs = int(self._model.outputs[0].shape[-1])
+        operation = self._last_operation()
+        head: HeadKind | None = _HEADS.get(operation)
+        if operation in _LINEAR:
+            head = "logits"
+        if (outputs == 1 and head != "sigmoid") or (outputs > 1 and head == "sigmoid"):
+            head = None
+        return SourceDescription(
+            framework="keras",
+            height=height,
+            width=width,
+            channels=channels,
+            outputs=outputs,
+            head=head,
+            last_operation=operation,
+            normalises=tuple(_normalising_layers(self._model)),
+            tools={
+                "keras": keras_module().__version__,
+                "tensorflow": tensorflow_module().__version__,
+            },
+        )
+
+    def outputs(self, values: FloatArray) -> FloatArray:
+        """See `SourceModel.outputs`."""
+        if self._function is None:
+            tf = tensorflow_module()
+            self._function = tf.function(
+                lambda batch: self._model(batch, training=False),
+                input_signature=[tf.TensorSpec((None, *self._input_shape), tf.float32)],
+            )
+        return np.asarray(self._function(values), np.float32)
+
+    def capture(self, path: Path, shape: tuple[int, int, int]) -> TensorFlowGraph:
+        """See `SourceModel.capture`."""
+        with _convertible_operations():
+            return TensorFlowGraph.write(
+                lambda image: self._model(image, training=False), shape, path
+            )
+
+    def _last_operation(self) -> str:
+        """The type of the operation that gives the model's outputs, seen in a trace."""
+        tf = tensorflow_module()
+        height, width, channels = self._input_shape
+        # A network of free size is traced at a size that survives its strides.
+        signature = tf.TensorSpec((1, height or 224, width or 224, channels), tf.float32)
+        traced = tf.function(lambda image: self._model(image, training=False), autograph=False)
+        operation = traced.get_concrete_function(signature).graph.outputs[0].op
+        while operation.type in _PASSED_OVER:
+            operation = operation.inputs[0].op
+        return str(operation.type)
+
+
+def keras_module() -> Any:
+    """Keras under TensorFlow, if it is installed."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return guest("keras", extra="keras")
+
+
+def is_keras_model(model: object) -> bool:
+    """Whether an object is a Keras model, found without importing Keras."""
+    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(model).mro()}
+    return "keras.Model" in names
+
+
+def check_file(path: Path) -> None:
+    """Look at a file before TensorFlow is started for it.
+
+    Raises:
+        SourceError: If it is missing, empty, truncated, or holds weights only.
+    """
+    if path.is_dir():
+        raise SourceError(f"{path}: a folder; expected a Keras file ({', '.join(SUFFIXES)})")
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
+    if size == 0:
+        raise SourceError(f"{path}: the file is empty; copy it again")
+    if zipfile.is_zipfile(path):
+        _check_keras_archive(path)
+    else:
+        _check_hdf5(path)
+
+
+def _check_keras_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if "config.json" not in archive.namelist():
+            raise SourceError(f"{path}: a zip archive, but no Keras model (it has no config.json)")
+
+
+def _check_hdf5(path: Path) -> None:
+    h5py = guest("h5py", extra="keras")
+    try:
+        with h5py.File(path, "r") as file:
+            has_architecture = "model_config" in file.attrs
+            holds_weights = "layer_names" in file.attrs or "layers" in file
+    except OSError as error:
+        raise SourceError(
+            f"{path}: truncated, or not a Keras model (neither HDF5 nor .keras: {error})"
+        ) from error
+    if has_architecture:
+        return
+    if holds_weights:
+        raise SourceError(
+            f"{path}: holds weights without an architecture; save the whole model with "
+            "model.save(...) where it was built, and export that file"
+        )
+    raise SourceError(f"{path}: an HDF5 file, but no Keras model (it has no model_config)")
+
+
+def _image_shape(model: Any, name: str) -> tuple[int | None, int | None, int]:
+    inputs, outputs = model.inputs, model.outputs
+    if not inputs or not outputs:
+        raise SourceError(f"{name}: the model was never built; call it once, or give an Input")
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise SourceError(
+            f"{name}: has {len(inputs)} inputs and {len(outputs)} outputs; a classifier has one "
+            "image in and one row of scores out"
+        )
+    shape, given = tuple(inputs[0].shape), tuple(outputs[0].shape)
+    if len(shape) != 4 or shape[3] not in (1, 3):
+        raise SourceError(
+            f"{name}: its input is of shape {shape}; expected one image, "
+            "(batch, height, width, 1 or 3)"
+        )
+    if len(given) != 2 or given[1] is None:
+        raise SourceError(
+            f"{name}: its output is of shape {given}; expected one row of scores, (batch, classes)"
+        )
+    return shape[1], shape[2], int(shape[3])
+
+
+def _normalising_layers(model: Any) -> Iterator[str]:
+    for layer in model.layers:
+        if type(layer).__name__ in _NORMALISING:
+            yield str(layer.name)
+        if hasattr(layer, "layers"):
+            yield from _normalising_layers(layer)
+
+
+@contextmanager
+def _convertible_operations() -> Iterator[None]:
+    """Trace Keras with operations that every converter knows.
+
+    Keras 3 compiles grouped and some other convolutions with XLA, which stays one opaque call
+    (`StatefulPartitionedCall`), and `tf.nn.gelu` gives `Erfc`, which neither coremltools 9.0 nor
+    tf2onnx 1.17 converts. While this context lasts, Keras traces plainly and takes gelu by `erf`.
+    """
+    tf = tensorflow_module()
+    module = guest("keras.src.backend.tensorflow.nn", extra="keras")
+    untouched = module.tf
+    module.tf = cast("Any", _Overlay(tf, nn=_Overlay(tf.nn, gelu=_gelu), function=_plain_function))
+    try:
+        yield
+    finally:
+        module.tf = untouched
+
+
+class _Overlay:
+    """A module seen through a few replaced names."""
+
+    def __init__(self, below: Any, **replaced: Any) -> None:
+        self.__dict__.update(replaced)
+        self._below = below
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._below, name)
+
+
+def _gelu(values: Any, approximate: bool = False, name: str | None = None) -> Any:  # noqa: FBT001, FBT002
+    """GELU (arXiv 1606.08415), exact by `erf` or approximated by `tanh`."""
+    tf = tensorflow_module()
+    if approximate:
+        return tf.nn.gelu(values, approximate, name)
+    return 0.5 * values * (1.0 + tf.math.erf(values * tf.cast(0.5**0.5, values.dtype)))
+
+
+def _plain_function(*args: Any, **options: Any) -> Any:
+    """`tf.function` without compilation, as a decorator with or without arguments."""
+    del options
+    return args[0] if args else lambda function: function

@@ -1,0 +1,76 @@
+"""What a target is, and what it is given to convert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from mobilecv.captures import Capture
+from mobilecv_runtime.spec import Contract, Precision
+
+Format: TypeAlias = Literal["coreml", "tflite", "onnx"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One conversion: everything that a target's `convert` may look at."""
+
+    name: str
+    """The model's name, for descriptions."""
+    contract: Contract
+    capture: Capture
+    """The network as the source captured it."""
+    base: Path | None
+    """The artifact that `Target.starts_from` names; None for a target that starts from the
+    capture."""
+    calibration: Path | None
+    """An `.npy` file of prepared pixels, (count, height, width, channels), uint8; None if the user
+    gave no photos."""
+    output: Path
+    """The file or folder to write."""
+
+    @property
+    def description(self) -> str:
+        """One sentence about the model, for the metadata."""
+        image = self.contract.image
+        kind = "gray" if image.channels == 1 else "RGB"
+        return (
+            f"{self.name}: image classifier with {len(self.contract.labels)} classes, "
+            f"{image.height}x{image.width} {kind} input"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One kind of artifact that can be asked for with `--to`."""
+
+    id: str
+    """What `--to` calls it."""
+    format: Format
+    """Targets of one format share a worker process."""
+    extra: str
+    """The extra of the `mobilecv` distribution that brings its converter."""
+    suffix: str
+    """What its file name ends with, after the model's name."""
+    precision: Precision
+    minimum_runtime: str
+    """The oldest runtime that reads it."""
+    input: Mapping[str, Any]
+    """The image input as the manifest tells it to apps."""
+    output: Mapping[str, Any]
+    convert: Callable[[Job], None]
+    """Write the artifact.
+
+    Raises ConversionError when the converter fails and MissingDependencyError when it is absent."""
+    starts_from: str | None = None
+    """The id of the float target that this one is made from; None to start from the capture."""
+    needs_calibration: bool = False
+    """Whether it cannot be made without photos."""
+    tools: tuple[str, ...] = ()
+    """The distributions whose versions go into the manifest."""
+
+    def file_name(self, name: str) -> str:
+        """What the artifact is called, for a model of that name."""
+        return f"{name}{self.suffix}"

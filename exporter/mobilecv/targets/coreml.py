@@ -1,0 +1,146 @@
+"""Core ML: `.mlmodel` (neural network, float32) and `.mlpackage` (ML Program, float16)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from mobilecv.captures.tensorflow import INPUT_NAME, OUTPUT_NAME
+from mobilecv.targets.base import Job, Target
+from mobilecv_runtime.coreml.model import CONTRACT_KEY
+from mobilecv_runtime.errors import ConversionError, guest
+
+_LABEL_OUTPUT: Final = "classLabel"
+_PREVIEW_KEY: Final = "com.apple.coreml.model.preview.type"
+_PER_RUN_KEYS: Final = ("com.github.apple.coremltools.conversion_date",)
+
+
+def _convert(job: Job, *, backend: Literal["neuralnetwork", "mlprogram"]) -> None:
+    ct = guest("coremltools", extra="coreml")
+    contract = job.contract
+    # Core ML's image input has one scale for all channels. Unequal ones stay in the graph, exactly.
+    on_input = contract.preprocessing.has_one_scale
+    function = job.capture.wrapped(contract, batch=1, dtype="float32", normalised_outside=on_input)
+    target = ct.target.iOS15 if backend == "mlprogram" else None
+    try:
+        model = ct.convert(
+            [function],
+            source="tensorflow",
+            inputs=[_image_type(job, ct, normalising=on_input)],
+            classifier_config=ct.ClassifierConfig(
+                list(contract.labels.names), predicted_feature_name=_LABEL_OUTPUT
+            ),
+            convert_to=backend,
+            minimum_deployment_target=target,
+            skip_model_load=True,
+        )
+    # coremltools raises whatever its passes raise.
+    except Exception as error:
+        raise ConversionError(f"coremltools {ct.__version__}: {_first_line(error)}") from error
+    spec = model.get_spec()
+    ct.utils.rename_feature(spec, spec.description.predictedProbabilitiesName, OUTPUT_NAME)
+    _describe(spec, job)
+    if backend == "mlprogram":
+        _save_package(spec, model.weights_dir, job.output, ct)
+    else:
+        job.output.write_bytes(spec.SerializeToString(deterministic=True))
+
+
+def _image_type(job: Job, ct: Any, *, normalising: bool) -> Any:
+    preprocessing, image = job.contract.preprocessing, job.contract.image
+    layout = ct.colorlayout.GRAYSCALE if image.channels == 1 else ct.colorlayout.RGB
+    if normalising and preprocessing.color == "BGR":
+        layout = ct.colorlayout.BGR
+    scale = preprocessing.scales[0] if normalising else 1.0
+    biases = list(preprocessing.biases) if normalising else [0.0] * image.channels
+    return ct.ImageType(
+        name=INPUT_NAME,
+        shape=(1, *image.shape),
+        scale=scale,
+        # A list is refused for gray neural networks (coremltools 9.0).
+        bias=biases[0] if image.channels == 1 else biases,
+        color_layout=layout,
+    )
+
+
+def _describe(spec: Any, job: Job) -> None:
+    metadata = spec.description.metadata
+    metadata.shortDescription = job.description
+    for key in _PER_RUN_KEYS:
+        metadata.userDefined.pop(key, None)
+    metadata.userDefined[_PREVIEW_KEY] = "imageClassifier"
+    metadata.userDefined[CONTRACT_KEY] = json.dumps(job.contract.to_json(), sort_keys=True)
+    kind = "gray" if job.contract.image.channels == 1 else "colour"
+    for feature in spec.description.input:
+        feature.shortDescription = f"The upright {kind} image to classify"
+    for feature in spec.description.output:
+        feature.shortDescription = (
+            "The most probable label"
+            if feature.name == _LABEL_OUTPUT
+            else "The probability of every label"
+        )
+
+
+def _save_package(spec: Any, weights: str, output: Path, ct: Any) -> None:
+    ct.models.utils.save_spec(spec, str(output), weights_dir=weights)
+    specification = next(output.glob("Data/**/*.mlmodel"))
+    specification.write_bytes(spec.SerializeToString(deterministic=True))
+    _fix_identifiers(output)
+    shutil.rmtree(weights, ignore_errors=True)
+
+
+def _fix_identifiers(package: Path) -> None:
+    """Replace the random identifiers of a package, so that the same model gives the same bytes."""
+    path = package / "Manifest.json"
+    manifest = json.loads(path.read_bytes())
+    entries = manifest["itemInfoEntries"]
+    new = {
+        old: str(uuid.UUID(bytes=hashlib.sha256(entry["path"].encode()).digest()[:16], version=4))
+        for old, entry in entries.items()
+    }
+    manifest["itemInfoEntries"] = {
+        new[old]: entry for old, entry in sorted(entries.items(), key=lambda item: new[item[0]])
+    }
+    manifest["rootModelIdentifier"] = new[manifest["rootModelIdentifier"]]
+    path.write_text(json.dumps(manifest, indent=4) + "\n", encoding="utf-8")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+_INPUT: Final = {"name": INPUT_NAME, "dtype": "uint8", "layout": "image"}
+_OUTPUT: Final = {"name": OUTPUT_NAME, "dtype": "dictionary", "label": _LABEL_OUTPUT}
+
+TARGETS: Final = (
+    Target(
+        id="coreml",
+        format="coreml",
+        extra="coreml",
+        suffix=".mlmodel",
+        precision="float32",
+        minimum_runtime="iOS 13",
+        input=_INPUT,
+        output=_OUTPUT,
+        convert=partial(_convert, backend="neuralnetwork"),
+        tools=("coremltools",),
+    ),
+    Target(
+        id="mlpackage",
+        format="coreml",
+        extra="coreml",
+        suffix=".mlpackage",
+        precision="float16",
+        minimum_runtime="iOS 15",
+        input=_INPUT,
+        output=_OUTPUT,
+        convert=partial(_convert, backend="mlprogram"),
+        tools=("coremltools",),
+    ),
+)

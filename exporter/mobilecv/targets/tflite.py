@@ -1,0 +1,122 @@
+"""TFLite: float32, and from that file float16, dynamic-range int8 and full-integer int8."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import numpy as np
+
+from mobilecv.captures.tensorflow import INPUT_NAME, OUTPUT_NAME, tensorflow_module
+from mobilecv.quantisation import tflite as quantisation
+from mobilecv.targets import tflite_metadata
+from mobilecv.targets.base import Job, Target
+from mobilecv_runtime.errors import ConversionError
+from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE
+
+
+def _convert_float(job: Job) -> None:
+    tf = tensorflow_module()
+    # The graph is frozen already, so there are no variables to hand over. (Handing over a Keras 3
+    # model instead leaves them out without a word, and the file answers NaN: TensorFlow 2.21.)
+    function = job.capture.wrapped(job.contract, batch=1, dtype="float32")
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    try:
+        model = converter.convert()
+    # The converter raises whatever its MLIR passes raise.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConversionError(f"TFLiteConverter {tf.__version__}: {lines[0][:300]}") from error
+    _write(job, tflite_metadata.with_signature(model, INPUT_NAME, OUTPUT_NAME))
+
+
+def _convert_float16(job: Job) -> None:
+    _write(job, quantisation.to_float16(_base(job)))
+
+
+def _convert_dynamic(job: Job) -> None:
+    _write(job, quantisation.to_dynamic(_base(job)))
+
+
+def _convert_int8(job: Job) -> None:
+    if job.calibration is None:
+        raise ConversionError("tflite-int8 was started without calibration photos")
+    _write(job, quantisation.to_int8(_base(job), np.load(job.calibration, mmap_mode="r")))
+
+
+def _base(job: Job) -> bytes:
+    if job.base is None:
+        raise ConversionError("the float TFLite model that this target starts from is not there")
+    return tflite_metadata.without_files(job.base.read_bytes())
+
+
+def _write(job: Job, model: bytes) -> None:
+    contract = job.contract
+    described = tflite_metadata.with_metadata(
+        model, name=job.name, description=job.description, channels=contract.image.channels
+    )
+    files = {
+        LABELS_FILE: contract.labels.to_bytes(),
+        CONTRACT_FILE: json.dumps(contract.to_json(), sort_keys=True).encode(),
+    }
+    job.output.write_bytes(tflite_metadata.with_files(described, files))
+
+
+_FLOAT_INPUT: Final = {"name": INPUT_NAME, "dtype": "float32", "layout": "NHWC"}
+_OUTPUT: Final = {"name": OUTPUT_NAME, "dtype": "float32"}
+_SHARED: Final[dict[str, Any]] = {
+    "format": "tflite",
+    "extra": "tflite",
+    "minimum_runtime": "LiteRT / TFLite 2.x",
+    "output": _OUTPUT,
+}
+_QUANTISERS: Final = ("ai-edge-quantizer", "ai-edge-litert")
+
+TARGETS: Final = (
+    Target(
+        id="tflite",
+        suffix=".tflite",
+        precision="float32",
+        input=_FLOAT_INPUT,
+        convert=_convert_float,
+        tools=("tensorflow",),
+        **_SHARED,
+    ),
+    Target(
+        id="tflite-fp16",
+        suffix="-fp16.tflite",
+        precision="float16",
+        input=_FLOAT_INPUT,
+        convert=_convert_float16,
+        starts_from="tflite",
+        tools=_QUANTISERS,
+        **_SHARED,
+    ),
+    Target(
+        id="tflite-dynamic",
+        suffix="-dynamic.tflite",
+        precision="int8-weights",
+        input=_FLOAT_INPUT,
+        convert=_convert_dynamic,
+        starts_from="tflite",
+        tools=_QUANTISERS,
+        **_SHARED,
+    ),
+    Target(
+        id="tflite-int8",
+        suffix="-int8.tflite",
+        precision="int8",
+        input={
+            "name": INPUT_NAME,
+            "dtype": "uint8",
+            "layout": "NHWC",
+            "scale": 1.0,
+            "zero_point": 0,
+        },
+        convert=_convert_int8,
+        starts_from="tflite",
+        needs_calibration=True,
+        tools=_QUANTISERS,
+        **_SHARED,
+    ),
+)

@@ -1,0 +1,253 @@
+"""The verify journey: every artifact of a bundle against its source, on the same images."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mobilecv import sources
+from mobilecv.progress import SILENT, Progress
+from mobilecv_runtime.bundle import Bundle
+from mobilecv_runtime.child import Child, Worker
+from mobilecv_runtime.digests import digest_of
+from mobilecv_runtime.errors import BundleError, MissingDependencyError, SourceError, UsageError
+from mobilecv_runtime.manifest import ArtifactEntry
+from mobilecv_runtime.parity import Verdict, skipped
+from mobilecv_runtime.photos import Photo, PhotoFolder, PreparedPhotos
+from mobilecv_runtime.runners import EngineUnavailableError, Runner, open_runner
+from mobilecv_runtime.spec import FloatArray, Precision, UInt8Array, one_of
+from mobilecv_runtime.verdicts import contract_verdict, scores_verdict
+
+SOURCE = "source"
+_PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8-weights", "int8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was found out about the source or one artifact."""
+
+    id: str
+    precision: str
+    verdict: Verdict
+    correct: int | None
+    """Photos of known class that it named right; None without such photos, or if skipped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """Every artifact's verdict, and the accuracy where the photos' classes are known."""
+
+    bundle: Path
+    reference: str
+    """What the artifacts were held against: the source file, or its recorded scores."""
+    images: int
+    labelled: int
+    """Photos whose class is known."""
+    rows: Sequence[Row]
+    notes: Sequence[str]
+    """Photos that were left out, folders of no known class, and the like."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs; skipped artifacts do not count."""
+        return all(row.verdict.outcome != "differs" for row in self.rows)
+
+    @property
+    def skipped(self) -> list[str]:
+        """The ids of the artifacts that could not be run."""
+        return [row.id for row in self.rows if row.verdict.outcome == "skipped"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "bundle": str(self.bundle),
+            "agrees": self.agrees,
+            "reference": self.reference,
+            "images": self.images,
+            "labelled": self.labelled,
+            "artifacts": [
+                {
+                    "id": row.id,
+                    "precision": row.precision,
+                    **row.verdict.to_json(),
+                    "correct": row.correct,
+                    "accuracy": None if row.correct is None else row.correct / self.labelled,
+                }
+                for row in self.rows
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def verify(
+    bundle: str | Path,
+    *,
+    images: str | Path | None = None,
+    source: str | Path | None = None,
+    use_source: bool = True,
+    progress: Progress = SILENT,
+) -> VerifyReport:
+    """Hold every artifact of a bundle against its source.
+
+    Args:
+        bundle: The bundle folder.
+        images: A folder of photos to compare on, besides the golden images. Sub-folders with the
+            labels' names give their classes.
+        source: The source file, if it is not where it was at the export.
+        use_source: False to trust the scores that the export recorded.
+        progress: Told how it goes.
+
+    Raises:
+        BundleError: If the bundle is damaged.
+        SourceError: If the source is not the file that was exported.
+        UsageError: If photos are given, but no source that could say what is right on them.
+    """
+    opened = Bundle.open(bundle)
+    photos = PhotoFolder.find(Path(images), opened.contract.labels) if images else None
+    path, note = _source_path(opened, Path(source) if source else None, use_source=use_source)
+    notes = [note] if note else []
+    if path is None and photos is not None:
+        raise UsageError(f"{note or 'without the source'}; the photos have no right answers then")
+    with ExitStack() as stack:
+        reference: Worker | None = None
+        if path is not None:
+            progress.note(f"loading {path.name}")
+            try:
+                reference = stack.enter_context(_reference(opened, path, stack))
+            except MissingDependencyError as error:
+                if photos is not None:
+                    raise
+                notes.append(f"{error}; checked against the scores recorded at the export")
+        check = _Check(opened, reference)
+        check.run(opened.golden.images, _golden_names(opened), None)
+        if photos is not None:
+            prepared = PreparedPhotos(photos.photos, opened.contract.image)
+            for number, (batch, pixels) in enumerate(prepared.batches()):
+                if number % 8 == 0:
+                    progress.note(f"{check.images} of {len(photos.photos)} photos")
+                check.run(pixels, [str(photo.path) for photo in batch], batch)
+            notes.extend(f"left out: {line}" for line in prepared.skipped)
+            if photos.unknown_classes:
+                notes.append(
+                    f"folders that bear no label's name: {', '.join(photos.unknown_classes)}"
+                )
+        return VerifyReport(
+            bundle=opened.path,
+            reference=str(path) if reference else "scores recorded at the export",
+            images=check.images,
+            labelled=check.labelled,
+            rows=list(check.rows()),
+            notes=notes,
+        )
+
+
+class _Check:
+    """Collects the answers of source and artifacts, batch by batch."""
+
+    def __init__(self, bundle: Bundle, reference: Worker | None) -> None:
+        self._bundle, self._reference = bundle, reference
+        self._entries = {entry.id: entry for entry in bundle.manifest.artifacts}
+        self._runners: dict[str, Runner] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._scores: dict[str, list[FloatArray]] = {SOURCE: []}
+        self._names: list[str] = []
+        self._truth: list[int | None] = []
+        for entry in bundle.manifest.artifacts:
+            self._open(entry)
+
+    @property
+    def images(self) -> int:
+        return len(self._names)
+
+    @property
+    def labelled(self) -> int:
+        return sum(truth is not None for truth in self._truth)
+
+    def run(self, pixels: UInt8Array, names: Sequence[str], photos: Sequence[Photo] | None) -> None:
+        expected = self._bundle.golden.scores
+        if self._reference is not None:
+            expected = self._reference.call("scores", pixels)
+        self._scores[SOURCE].append(expected)
+        for id_, runner in self._runners.items():
+            self._scores[id_].append(runner.scores(pixels))
+        self._names.extend(names)
+        self._truth.extend([photo.truth for photo in photos] if photos else [None] * len(names))
+
+    def rows(self) -> Iterator[Row]:
+        expected = np.concatenate(self._scores[SOURCE])
+        if self._reference is not None:
+            yield self._source_row(expected)
+        for id_, entry in self._entries.items():
+            precision = one_of(entry.precision, _PRECISIONS, "precision")
+            verdict, correct = self._verdicts.get(id_), None
+            if verdict is None:
+                scores = np.concatenate(self._scores[id_])
+                verdict = scores_verdict(scores, precision, expected, self._names)
+                correct = self._correct(scores)
+            yield Row(id=id_, precision=precision, verdict=verdict, correct=correct)
+
+    def _source_row(self, scores: FloatArray) -> Row:
+        """The source against its own recorded scores: does it still answer as at the export?"""
+        recorded = self._bundle.golden.scores
+        verdict = scores_verdict(
+            scores[: len(recorded)], "float32", recorded, self._names[: len(recorded)]
+        )
+        return Row(id=SOURCE, precision="", verdict=verdict, correct=self._correct(scores))
+
+    def _correct(self, scores: FloatArray) -> int | None:
+        if not self.labelled:
+            return None
+        best = scores.argmax(axis=1)
+        return sum(int(best[i]) == truth for i, truth in enumerate(self._truth))
+
+    def _open(self, entry: ArtifactEntry) -> None:
+        try:
+            runner = open_runner(self._bundle.file(entry))
+        except (EngineUnavailableError, MissingDependencyError) as error:
+            self._verdicts[entry.id] = skipped(str(error))
+            return
+        except BundleError as error:
+            self._verdicts[entry.id] = Verdict(outcome="differs", reasons=(str(error),))
+            return
+        wrong = contract_verdict(runner, self._bundle.contract)
+        if wrong is not None:
+            self._verdicts[entry.id] = wrong
+            return
+        self._runners[entry.id], self._scores[entry.id] = runner, []
+
+
+def _source_path(
+    bundle: Bundle, stated: Path | None, *, use_source: bool
+) -> tuple[Path | None, str | None]:
+    entry = bundle.manifest.source
+    path = stated or bundle.source_path
+    recorded = "checked against the scores recorded at the export"
+    if not use_source:
+        return None, f"the source was left aside as asked; {recorded}"
+    if path is None:
+        return None, f"the source was a model in memory; {recorded}"
+    if not path.exists():
+        if stated is not None:
+            raise SourceError(f"{path}: no such file")
+        return None, f"{path} is not there any more (--source FILE names another place); {recorded}"
+    if entry.sha256 is not None and digest_of(path) != entry.sha256:
+        raise SourceError(
+            f"{path}: is not the file that was exported (its SHA-256 differs); export it again, "
+            "name the right one with --source, or pass --no-source to use the recorded scores"
+        )
+    return path, None
+
+
+def _reference(bundle: Bundle, path: Path, stack: ExitStack) -> Child:
+    log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "source.log"
+    return Child(sources.open_reference, path.absolute(), bundle.contract, None, log=log)
+
+
+def _golden_names(bundle: Bundle) -> list[str]:
+    return [f"golden/{number:03}.png" for number in range(len(bundle.golden.images))]

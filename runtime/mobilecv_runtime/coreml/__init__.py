@@ -1,0 +1,1 @@
+"""Reads Core ML files from their published specification, on any operating system."""

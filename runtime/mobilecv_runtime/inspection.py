@@ -1,0 +1,212 @@
+"""What a model file holds: inputs, outputs, labels, preprocessing, operations and data types."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from mobilecv_runtime.coreml.model import CONTRACT_KEY as COREML_CONTRACT_KEY
+from mobilecv_runtime.coreml.model import read_coreml
+from mobilecv_runtime.coreml.schema import MINIMUM_IOS
+from mobilecv_runtime.digests import size_of
+from mobilecv_runtime.errors import BundleError, guest
+from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
+from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE, associated_file
+from mobilecv_runtime.spec import Labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An input or output."""
+
+    name: str
+    type: str
+    """Data type and shape in words, such as `uint8 1x32x32x3`, with quantisation if any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What one file holds."""
+
+    file: str
+    format: str
+    bytes: int
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+    labels: Sequence[str] | None
+    """None if the file carries none."""
+    contract: Mapping[str, Any] | None
+    """Image, preprocessing and head as mobilecv wrote them; None for a foreign file."""
+    operations: Mapping[str, int]
+    """Operation or layer type -> how often, the most frequent first."""
+    data_types: Mapping[str, int]
+    """Data type -> how many of the stored weights have it, or of the results where weights are
+    not typed."""
+    parameters: int | None = None
+    """The number of weights; None where it is not known."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The inspection as JSON values."""
+        return asdict(self)
+
+
+def inspect(path: Path) -> Inspection:
+    """Look into an artifact without running it.
+
+    Args:
+        path: A `.tflite`, `.onnx` or `.mlmodel` file, or an `.mlpackage` folder.
+
+    Raises:
+        BundleError: If it is missing, damaged, or of an unknown kind.
+        MissingDependencyError: If the package that parses it is not installed.
+    """
+    if not path.exists():
+        raise BundleError(f"{path}: no such file")
+    inspector = INSPECTORS.get(path.suffix.lower())
+    if inspector is None:
+        raise BundleError(f"{path}: unknown kind of file; known are {', '.join(INSPECTORS)}")
+    return inspector(path)
+
+
+def _inspect_coreml(path: Path) -> Inspection:
+    found = read_coreml(path)
+    metadata = dict(found.metadata)
+    contract = metadata.pop(COREML_CONTRACT_KEY, None)
+    version = found.specification_version
+    needs = MINIMUM_IOS.get(version, "a later iOS than this mobilecv knows")
+    scaler = (
+        {"scaler": ", ".join(f"{k} {v:g}" for k, v in found.scaler.items())}
+        if (found.scaler)
+        else {}
+    )
+    return Inspection(
+        file=str(path),
+        format=f"Core ML {found.kind}, specification {version} ({needs})",
+        bytes=size_of(path),
+        inputs=[Tensor(name=name, type=kind) for name, kind in found.inputs.items()],
+        outputs=[Tensor(name=name, type=kind) for name, kind in found.outputs.items()],
+        labels=found.labels,
+        contract=json.loads(contract) if contract else None,
+        operations=found.operations,
+        data_types=found.data_types,
+        metadata={**metadata, **scaler},
+    )
+
+
+def _inspect_tflite(path: Path) -> Inspection:
+    schema = guest("ai_edge_litert.schema_py_generated", extra="tflite")
+    data = path.read_bytes()
+    if data[4:8] != b"TFL3":
+        raise BundleError(f"{path}: not a TFLite model (its identifier is missing)")
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        graph = model.subgraphs[0]
+    # The generated reader raises whatever a wild offset leads to.
+    except Exception as error:
+        raise BundleError(f"{path}: damaged ({error!r})") from error
+    ops = _names(schema.BuiltinOperator)
+    types = {number: name.lower() for number, name in _names(schema.TensorType).items()}
+    codes = [
+        _text(code.customCode)
+        or ops.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
+        for code in model.operatorCodes
+    ]
+    weights = [t for t in graph.tensors if model.buffers[t.buffer].data is not None]
+    sizes: Counter[str] = Counter()
+    for tensor in weights:
+        sizes[types[tensor.type]] += _count(tensor.shape)
+    labels = associated_file(path, LABELS_FILE)
+    contract = associated_file(path, CONTRACT_FILE)
+    return Inspection(
+        file=str(path),
+        format=f"TFLite, schema {model.version}",
+        bytes=size_of(path),
+        inputs=[_tflite_tensor(graph.tensors[index], types) for index in graph.inputs],
+        outputs=[_tflite_tensor(graph.tensors[index], types) for index in graph.outputs],
+        labels=Labels.parse(labels, origin=str(path)).names if labels else None,
+        contract=json.loads(contract) if contract else None,
+        operations=dict(
+            Counter(
+                codes[op.opcodeIndex] for s in model.subgraphs for op in s.operators
+            ).most_common()
+        ),
+        data_types=dict(sizes.most_common()),
+        parameters=sum(sizes.values()),
+        metadata={"description": text} if (text := _text(model.description)) else {},
+    )
+
+
+def _tflite_tensor(tensor: Any, types: Mapping[int, str]) -> Tensor:
+    shape = "x".join(str(int(size)) for size in tensor.shape)
+    words = f"{types[tensor.type]} {shape}"
+    quantization = tensor.quantization
+    if quantization is not None and quantization.scale is not None and len(quantization.scale):
+        scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
+        words += f", scale {scale:g}, zero point {zero_point}"
+    return Tensor(name=_text(tensor.name), type=words)
+
+
+def _inspect_onnx(path: Path) -> Inspection:
+    onnx = guest("onnx", extra="onnx")
+    try:
+        model = onnx.load(str(path))
+    # protobuf's DecodeError is of another module in each of its implementations.
+    except Exception as error:
+        raise BundleError(f"{path}: not an ONNX model ({error})") from error
+    if not model.graph.node:
+        raise BundleError(f"{path}: not an ONNX model (it has no graph)")
+    sizes: Counter[str] = Counter()
+    for weight in model.graph.initializer:
+        kind = onnx.TensorProto.DataType.Name(weight.data_type).lower()
+        sizes[kind] += _count(weight.dims)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    labels, contract = metadata.pop(LABELS_KEY, None), metadata.pop(CONTRACT_KEY, None)
+    opset = next((entry.version for entry in model.opset_import if not entry.domain), 0)
+    return Inspection(
+        file=str(path),
+        format=f"ONNX, IR {model.ir_version}, opset {opset}",
+        bytes=size_of(path),
+        inputs=[_onnx_tensor(value, onnx) for value in model.graph.input],
+        outputs=[_onnx_tensor(value, onnx) for value in model.graph.output],
+        labels=json.loads(labels) if labels else None,
+        contract=json.loads(contract) if contract else None,
+        operations=dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        data_types=dict(sizes.most_common()),
+        parameters=sum(sizes.values()),
+        metadata={**metadata, **({"description": model.doc_string} if model.doc_string else {})},
+    )
+
+
+def _onnx_tensor(value: Any, onnx: Any) -> Tensor:
+    tensor = value.type.tensor_type
+    kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    sizes = (size.dim_param or size.dim_value or "?" for size in tensor.shape.dim)
+    return Tensor(name=value.name, type=f"{kind} {'x'.join(map(str, sizes))}")
+
+
+def _names(numbers: type) -> dict[int, str]:
+    return {number: name for name, number in vars(numbers).items() if isinstance(number, int)}
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
+def _count(shape: Sequence[int] | None) -> int:
+    count = 1
+    for size in shape if shape is not None else ():
+        count *= int(size)
+    return count
+
+
+INSPECTORS: Final[Mapping[str, Callable[[Path], Inspection]]] = {
+    ".tflite": _inspect_tflite,
+    ".onnx": _inspect_onnx,
+    ".mlmodel": _inspect_coreml,
+    ".mlpackage": _inspect_coreml,
+}

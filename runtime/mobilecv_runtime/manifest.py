@@ -1,0 +1,151 @@
+"""The manifest `mobilecv.json`: what a bundle holds, field by field.
+
+Its published JSON schema is `schema/mobilecv-1.schema.json` beside this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mobilecv_runtime.errors import BundleError, LabelsError
+from mobilecv_runtime.spec import Contract, Labels
+
+FILE_NAME: Final = "mobilecv.json"
+FORMAT: Final = "mobilecv-bundle"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceEntry:
+    """The trained model that a bundle was made from."""
+
+    framework: str
+    """`keras`."""
+    file: str
+    """The name of the file, or of the in-memory model."""
+    path: str | None
+    """Where the file lay, relative to the bundle; None for a model that was in memory."""
+    sha256: str | None
+    """The digest of the file; None for a model that was in memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenEntry:
+    """The prepared images of a bundle, and the source's scores on them."""
+
+    origin: str
+    """`photos` of the user's, or generated `patterns`."""
+    file: str
+    """The JSON file with the images' names and the source's scores, relative to the bundle."""
+    sha256: str
+    """Digest of that file; it holds the digests of the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationEntry:
+    """The photos whose value ranges an int8 artifact rests on."""
+
+    images: int
+    sha256: str
+    """Digest of the prepared pixels, in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactEntry:
+    """One exported file."""
+
+    id: str
+    """The target it is of, such as `tflite-int8`."""
+    file: str
+    """Its path relative to the bundle."""
+    bytes: int
+    sha256: str
+    """Of the file; of a `.mlpackage` folder the digest over its files' names and digests."""
+    precision: str
+    minimum_runtime: str
+    """The oldest runtime that reads it, such as `iOS 15`."""
+    input: Mapping[str, Any]
+    """`name`, `dtype`, `layout`, and for quantised inputs `scale` and `zero_point`."""
+    output: Mapping[str, Any]
+    """`name`, `dtype`."""
+    parity: Mapping[str, Any]
+    """The verdict at export time, on the golden images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything that `mobilecv.json` says."""
+
+    name: str
+    contract: Contract
+    labels_origin: str
+    """Where the labels came from; `numbered` when the model had none."""
+    labels_sha256: str
+    source: SourceEntry
+    golden: GoldenEntry
+    calibration: CalibrationEntry | None
+    tools: Mapping[str, str]
+    """Name and version of every package that had a hand in it."""
+    artifacts: tuple[ArtifactEntry, ...]
+    left_out: Mapping[str, str]
+    """Targets that were asked for with `all` or failed, and why they are not here."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as JSON values."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            **self.contract.to_json(),
+            "labels": {
+                "file": "labels.txt",
+                "count": len(self.contract.labels),
+                "origin": self.labels_origin,
+                "sha256": self.labels_sha256,
+            },
+            "source": vars(self.source),
+            "golden": vars(self.golden),
+            "calibration": vars(self.calibration) if self.calibration else None,
+            "tools": dict(sorted(self.tools.items())),
+            "artifacts": [vars(artifact) for artifact in self.artifacts],
+            "left_out": dict(self.left_out),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], labels: bytes) -> Manifest:
+        """Read what `to_json` wrote.
+
+        Args:
+            data: The parsed `mobilecv.json`.
+            labels: The bytes of `labels.txt`.
+
+        Raises:
+            BundleError: If it is another kind of file, of a later version, or damaged.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            raise BundleError(f"{FILE_NAME} is not the manifest of a mobilecv bundle")
+        if data.get("version") != VERSION:
+            raise BundleError(
+                f"{FILE_NAME} is of version {data.get('version')}, this mobilecv reads {VERSION}; "
+                "update mobilecv, or export the model again"
+            )
+        try:
+            calibration = data["calibration"]
+            return cls(
+                name=data["name"],
+                contract=Contract.from_json(data, Labels.parse(labels, origin="labels.txt")),
+                labels_origin=data["labels"]["origin"],
+                labels_sha256=data["labels"]["sha256"],
+                source=SourceEntry(**data["source"]),
+                golden=GoldenEntry(**data["golden"]),
+                calibration=CalibrationEntry(**calibration) if calibration else None,
+                tools=data["tools"],
+                artifacts=tuple(ArtifactEntry(**entry) for entry in data["artifacts"]),
+                left_out=data["left_out"],
+            )
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"{FILE_NAME} is damaged: {error}") from error
+        except LabelsError as error:
+            raise BundleError(str(error)) from error

@@ -1,0 +1,62 @@
+"""Runs `.onnx` files in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mobilecv_runtime.errors import BundleError, guest
+from mobilecv_runtime.runners.base import check_pixels
+from mobilecv_runtime.spec import Contract, FloatArray, Labels, UInt8Array
+
+LABELS_KEY = "labels"
+CONTRACT_KEY = "mobilecv"
+
+
+class OnnxRunner:
+    """An `.onnx` file in ONNX Runtime on the CPU."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        """Load the file.
+
+        Raises:
+            MissingDependencyError: If onnxruntime is not installed.
+            BundleError: If ONNX Runtime cannot load the file, or it is no image classifier.
+        """
+        onnxruntime = guest("onnxruntime", extra="onnx")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        # onnxruntime's errors share no base class but Exception.
+        except Exception as error:
+            raise BundleError(f"{path}: ONNX Runtime cannot load it ({error})") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
+            raise BundleError(f"{path}: not one image in and one row of scores out")
+        self._input, self._file = inputs[0], path.name
+        self._dtype = np.float32 if inputs[0].type == "tensor(float)" else np.uint8
+        metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.label_names, self.contract = _read_metadata(metadata)
+
+    def scores(self, pixels: UInt8Array) -> FloatArray:
+        """Answer a batch; see `Runner.scores`."""
+        check_pixels(pixels, tuple(self._input.shape[1:]), self._file)
+        feed: Any = {self._input.name: pixels.astype(self._dtype, copy=False)}
+        return np.asarray(self._session.run(None, feed)[0], np.float32)
+
+
+def _read_metadata(metadata: dict[str, str]) -> tuple[tuple[str, ...] | None, Contract | None]:
+    if LABELS_KEY not in metadata:
+        return None, None
+    names = tuple(str(name) for name in json.loads(metadata[LABELS_KEY]))
+    if CONTRACT_KEY not in metadata:
+        return names, None
+    return names, Contract.from_json(json.loads(metadata[CONTRACT_KEY]), Labels(names))
