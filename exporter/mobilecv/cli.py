@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -326,12 +327,13 @@ def _options(
 
 def main() -> None:
     """Run the command line; every failure is one line and an exit code of its own."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except MobileCVError as error:
         _narrate(f"error: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except _Interrupted:
         _narrate("interrupted; nothing was written")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -341,6 +343,15 @@ def main() -> None:
         traceback.print_exc()
         _narrate("error: this is a defect in mobilecv; please report it with the lines above")
         sys.exit(EXIT_DEFECT)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C, as an exception that the option parser does not swallow."""
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    del number, frame
+    raise _Interrupted
 
 
 class _Narrator:

@@ -60,6 +60,32 @@ class ModelOptions:
     force_preprocessing: bool = False
     """Normalise although the model does so inside."""
 
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("preset", self.preset, tuple(PRESETS)),
+            ("color", self.color and self.color.upper(), COLORS),
+            ("fit", self.fit, FITS),
+            ("resample", self.resample, RESAMPLES),
+            ("head", self.head, HEADS),
+        ):
+            if value is not None:
+                one_of(value, choices, name)
+        self._check_values()
+
+    def _check_values(self) -> None:
+        by_scale = self.scale is not None or self.bias is not None
+        by_mean = self.mean is not None or self.std is not None
+        if by_scale + by_mean + (self.preset is not None) > 1:
+            raise UsageError(
+                "state the preprocessing once: a preset, or scale and bias, or mean and std"
+            )
+        if by_scale and self.scale is None:
+            raise UsageError("--bias needs --scale; with pixels as they are, that is --scale 1")
+        if by_mean and (self.mean is None or self.std is None):
+            raise UsageError("--mean and --std go together")
+        if self.pixel_range not in (None, 1, 255):
+            raise UsageError(f"--pixel-range {self.pixel_range:g}: expected 1 or 255")
+
     @classmethod
     def beside(cls, model: Path) -> ModelOptions:
         """Read `mobilecv.toml` beside a model, if there is one.
@@ -95,6 +121,15 @@ class ModelOptions:
         return dataclasses.replace(below, **stated)
 
 
+@dataclass(frozen=True)
+class StatedLabels:
+    """Labels, and where they came from."""
+
+    labels: Labels
+    origin: str
+    """The label file's name, `given`, or `numbered`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
     """A contract, and what was assumed to get there."""
@@ -105,28 +140,46 @@ class Resolved:
     notes: tuple[str, ...]
 
 
-def resolve(options: ModelOptions, source: SourceDescription, *, model: Path | None) -> Resolved:
+def find_labels(options: ModelOptions, model: Path | None) -> StatedLabels | None:
+    """The labels that are stated, or lie beside the model; None if there are none.
+
+    Raises:
+        LabelsError: If they cannot be read, or an empty or repeated one is among them.
+    """
+    given = options.labels
+    if given is None and model is not None and (model.parent / LABELS_NAME).is_file():
+        given = model.parent / LABELS_NAME
+    if given is None:
+        return None
+    if isinstance(given, Path):
+        return StatedLabels(Labels.read(given), given.name)
+    return StatedLabels(Labels(tuple(given)), "given")
+
+
+def resolve(
+    options: ModelOptions, source: SourceDescription, labels: StatedLabels | None
+) -> Resolved:
     """Combine what is stated with what the model says about itself.
 
     Args:
         options: What is stated.
         source: What the model says.
-        model: The model's file, beside which a `labels.txt` may lie.
+        labels: What `find_labels` found.
 
     Raises:
         UsageError: If a stated value is wrong, contradicts the model, or is needed and missing.
     """
     preprocessing, preprocessing_note = _preprocessing(options, source)
     head, head_note = _head(options, source)
-    labels, origin, labels_note = _labels(options, source, head, model)
+    stated, labels_note = _labels(labels, source, head)
     contract = Contract(
         image=_image(options, source),
         preprocessing=preprocessing,
         head=head,
-        labels=labels,
+        labels=stated.labels,
     )
     notes = tuple(note for note in (labels_note, preprocessing_note, head_note) if note)
-    return Resolved(contract=contract, labels_origin=origin, notes=notes)
+    return Resolved(contract=contract, labels_origin=stated.origin, notes=notes)
 
 
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:
@@ -221,23 +274,17 @@ def _image(options: ModelOptions, source: SourceDescription) -> ImageInput:
 def _preprocessing(
     options: ModelOptions, source: SourceDescription
 ) -> tuple[Preprocessing, str | None]:
-    by_scale = options.scale is not None or options.bias is not None
-    by_mean = options.mean is not None or options.std is not None
-    if by_scale + by_mean + (options.preset is not None) > 1:
-        raise UsageError(
-            "state the preprocessing once: a preset, or scale and bias, or mean and std"
-        )
     natural: Color = "GRAY" if source.channels == 1 else "RGB"
     color = one_of(options.color.upper(), COLORS, "color") if options.color else None
     note = None
-    if by_scale:
-        if options.scale is None:
-            raise UsageError("--bias needs --scale; with pixels as they are, that is --scale 1")
+    if options.scale is not None:
         preprocessing = Preprocessing(
             color=color or natural, scale=tuple(options.scale), bias=tuple(options.bias or (0.0,))
         )
-    elif by_mean:
-        preprocessing = _from_mean_std(options, color or natural)
+    elif options.mean is not None and options.std is not None:
+        preprocessing = _from_mean_std(
+            options.mean, options.std, options.pixel_range, color or natural
+        )
     else:
         preprocessing = _preset(options.preset or "tf", color, natural)
         if options.preset is None:
@@ -256,18 +303,14 @@ def _preprocessing(
     return preprocessing, note
 
 
-def _from_mean_std(options: ModelOptions, color: Color) -> Preprocessing:
-    if options.mean is None or options.std is None:
-        raise UsageError("--mean and --std go together")
-    if options.pixel_range not in (None, 1, 255):
-        raise UsageError(f"--pixel-range {options.pixel_range:g}: expected 1 or 255")
-    if options.pixel_range is None and max(*map(abs, (*options.mean, *options.std)), 0) > 1:
+def _from_mean_std(
+    mean: Sequence[float], std: Sequence[float], pixel_range: float | None, color: Color
+) -> Preprocessing:
+    if pixel_range is None and max(map(abs, (*mean, *std))) > 1:
         raise UsageError(
             "mean and std above 1 belong to pixels in 0..255; say so with --pixel-range 255"
         )
-    return from_mean_std(
-        options.mean, options.std, pixel_range=options.pixel_range or 1, color=color
-    )
+    return from_mean_std(mean, std, pixel_range=pixel_range or 1, color=color)
 
 
 def _preset(name: str, color: Color | None, natural: Color) -> Preprocessing:
@@ -308,26 +351,18 @@ def _head(options: ModelOptions, source: SourceDescription) -> tuple[Head, str |
 
 
 def _labels(
-    options: ModelOptions, source: SourceDescription, head: Head, model: Path | None
-) -> tuple[Labels, str, str | None]:
+    stated: StatedLabels | None, source: SourceDescription, head: Head
+) -> tuple[StatedLabels, str | None]:
     count = 2 if head.kind == "sigmoid" else source.outputs
-    beside = model.parent / LABELS_NAME if model is not None else None
-    given = options.labels
-    if given is None and beside is not None and beside.is_file():
-        given = beside
-    if given is None:
+    if stated is None:
         note = (
             f"labels: none found, so the classes are called class_0 ... class_{count - 1}; "
             f"give --labels FILE, or put a {LABELS_NAME} beside the model"
         )
-        return Labels.numbered(count), "numbered", note
-    if isinstance(given, Path):
-        labels, origin = Labels.read(given), given.name
-    else:
-        labels, origin = Labels(tuple(given)), "given"
-    if len(labels) != count:
-        raise LabelsError(_count_message(labels, count, source.outputs, origin))
-    return labels, origin, None
+        return StatedLabels(Labels.numbered(count), "numbered"), note
+    if len(stated.labels) != count:
+        raise LabelsError(_count_message(stated.labels, count, source.outputs, stated.origin))
+    return stated, None
 
 
 def _count_message(labels: Labels, count: int, outputs: int, origin: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mobilecv import sources
 from mobilecv.conversion import Conversion, convert_all, with_bases
-from mobilecv.options import ModelOptions, Resolved, resolve
+from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
 from mobilecv.photosets import PhotoSet, calibration_set, golden_set
 from mobilecv.progress import SILENT, Progress
 from mobilecv.sources.base import SourceDescription
@@ -32,6 +32,7 @@ from mobilecv_runtime.manifest import (
     SourceEntry,
 )
 from mobilecv_runtime.parity import Verdict
+from mobilecv_runtime.photos import check_folder
 from mobilecv_runtime.spec import FloatArray
 from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict
 
@@ -104,13 +105,17 @@ def export(
         sources.check_source_file(path)
         model_options = model_options.over(ModelOptions.beside(path))
     targets, left_out = choose_targets(options)
+    labels = find_labels(model_options, path)
+    for folder in (options.calibration, options.images):
+        if folder is not None:
+            check_folder(folder)
     name = path.stem if path is not None else str(getattr(model, "name", "model"))
     output = options.output or Path(f"{name}-mobilecv")
     with BundleWriter(output, force=options.force) as writer:
         log = writer.work / "log.txt"
         with _timed(progress, SOURCE_STEP, "read"), _session(model, path, log) as session:
             description: SourceDescription = session.call("describe")
-            resolved = resolve(model_options, description, model=path)
+            resolved = resolve(model_options, description, labels)
             images = golden_set(options.images or options.calibration, resolved.contract)
             scores: FloatArray = session.call("scores", images.pixels, resolved.contract)
             graph = writer.work / "graph.pb"

@@ -13,8 +13,8 @@ The rules, in order. Ports in other languages follow them by number.
 5. *Fit*. `crop`: the largest centred box of the wanted shape, shrunk by `crop_fraction`, in whole
    pixels. `stretch`: the whole photo. `pad`: the whole photo inside a black frame.
 6. *Resample* that box to the wanted size with Pillow's 8-bit fixed-point arithmetic: horizontal
-   pass first, coefficients of 22 bits, antialiased when it shrinks. A box that has the wanted size
-   already is copied.
+   pass first, coefficients of 22 bits, antialiased when it shrinks. Pixels outside of the box play
+   no part. A box that has the wanted size already is copied.
 """
 
 from __future__ import annotations
@@ -108,10 +108,9 @@ def _fit(photo: Image.Image, image: ImageInput) -> Image.Image:
         corner = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
         framed.paste(photo.resize(inner, _FILTERS[image.resample]), corner)
         return framed
-    box = (0, 0, *photo.size)
     if image.fit == "crop":
-        box = crop_box(photo.size, size, image.crop_fraction)
-    return photo.resize(size, _FILTERS[image.resample], box=box)
+        photo = photo.crop(crop_box(photo.size, size, image.crop_fraction))
+    return photo.resize(size, _FILTERS[image.resample])
 
 
 def crop_box(

@@ -44,8 +44,7 @@ class PhotoFolder:
         Raises:
             UsageError: If there is no such folder, or not one photo in it.
         """
-        if not root.is_dir():
-            raise UsageError(f"{root}: no such folder; give a folder of photos")
+        check_folder(root)
         paths = sorted(
             path
             for path in root.rglob("*")
@@ -74,6 +73,16 @@ class PhotoFolder:
         chosen = random.Random(seed).sample(range(len(self.photos)), count)  # noqa: S311
         photos = tuple(self.photos[index] for index in sorted(chosen))
         return PhotoFolder(self.root, photos, self.unknown_classes)
+
+
+def check_folder(root: Path) -> None:
+    """Refuse what is not a folder.
+
+    Raises:
+        UsageError: If there is no such folder.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder; give a folder of photos")
 
 
 def _class_folder(path: Path, root: Path) -> str | None:

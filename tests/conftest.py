@@ -1,0 +1,51 @@
+"""What several test modules share: the demo model, its photos, and one full export of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests_shared import DIGITS, ROOT, Cli, run_cli
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """`mobilecv` in an empty folder."""
+    return lambda *words, cwd=tmp_path: run_cli(*words, cwd=cwd)
+
+
+@pytest.fixture(scope="session")
+def digits_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `test/<label>/*.png` and `calibration/<label>/*.png`."""
+    folder = tmp_path_factory.mktemp("digits")
+    script = ROOT / "models" / "digits_images.py"
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, digits_photos: Path) -> Path:
+    """The demo model exported to every target; do not write into it."""
+    folder = tmp_path_factory.mktemp("exported")
+    done = run_cli(
+        "export", DIGITS, "--calibration", digits_photos / "calibration", "--to", "all", cwd=folder
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "digits-mobilecv"
+
+
+@pytest.fixture
+def bundle(exported: Path, tmp_path: Path) -> Path:
+    """A copy of the exported bundle that a test may spoil."""
+    copy = tmp_path / "digits-mobilecv"
+    shutil.copytree(exported, copy)
+    # The source is found relative to the bundle.
+    (tmp_path / "models").mkdir()
+    return copy

@@ -1,0 +1,94 @@
+"""Makes small seeded Keras models in a process of its own: `python make_models.py KIND FILE`.
+
+TensorFlow is slow to import and warns a lot, so tests keep it out of their own process.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+import numpy as np
+
+layers = keras.layers
+
+
+def _classifier(image: keras.KerasTensor, units: int, activation: str | None) -> keras.Model:
+    x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(image)
+    x = layers.BatchNormalization()(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(units, activation=activation)(x), name="tiny")
+
+
+def _free_size() -> keras.Model:
+    return _classifier(keras.Input((None, None, 3)), 4, "softmax")
+
+
+def _gray() -> keras.Model:
+    return _classifier(keras.Input((12, 20, 1)), 4, "softmax")
+
+
+def _logits() -> keras.Model:
+    return _classifier(keras.Input((16, 16, 3)), 4, None)
+
+
+def _sigmoid() -> keras.Model:
+    return _classifier(keras.Input((16, 16, 3)), 1, "sigmoid")
+
+
+def _relu() -> keras.Model:
+    return _classifier(keras.Input((16, 16, 3)), 4, "relu")
+
+
+def _rescaling() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    inner = _classifier(keras.Input((16, 16, 3)), 4, "softmax")
+    return keras.Model(image, inner(layers.Rescaling(1 / 255)(image)))
+
+
+def _gelu_and_groups() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, padding="same")(image)
+    x = layers.Conv2D(8, 3, groups=4, activation="gelu")(x)
+    x = layers.Dense(4, activation="softmax")(layers.Flatten()(x))
+    return keras.Model(image, x)
+
+
+def _not_an_image() -> keras.Model:
+    return keras.Sequential([keras.Input((7,)), layers.Dense(4, activation="softmax")])
+
+
+def _two_outputs() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    x = layers.Flatten()(image)
+    return keras.Model(image, [layers.Dense(2)(x), layers.Dense(2)(x)])
+
+
+def _code() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    return keras.Model(image, layers.Lambda(lambda x: x[:, 0, 0, :])(image))
+
+
+def _nan() -> keras.Model:
+    model = _classifier(keras.Input((16, 16, 3)), 4, "softmax")
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    return model
+
+
+def main(kind: str, path: str) -> None:
+    """Make one model, with weights that tell its channels and its pixels apart."""
+    keras.utils.set_random_seed(3)
+    model = globals()[f"_{kind.removesuffix('_weights')}"]()
+    if kind != "nan":
+        random = np.random.default_rng(3)
+        model.set_weights(
+            [w + random.uniform(0.01, 0.4, w.shape) * (w.ndim == 1) for w in model.get_weights()]
+        )
+    if kind.endswith("_weights"):
+        model.save_weights(path)
+    else:
+        model.save(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from mobilecv.captures import TensorFlowGraph
+from mobilecv.conversion import convert_all, with_bases
+from mobilecv.progress import SILENT
+from mobilecv.targets import TARGETS, Job, Target
+from mobilecv_runtime.errors import ConversionError, WorkerError
+from mobilecv_runtime.spec import Contract, Head, ImageInput, Labels, Preprocessing
+
+CONTRACT = Contract(
+    image=ImageInput(height=2, width=2, channels=3),
+    preprocessing=Preprocessing(),
+    head=Head(),
+    labels=Labels(("a",)),
+)
+
+
+def write(job: Job) -> None:
+    job.output.write_text(str(os.getpid()))
+
+
+def refuse(_: Job) -> None:
+    raise ConversionError("cannot do that")
+
+
+def crash(_: Job) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class PlantedConverter:
+    """Stands in for `conversion.Converter`, whose registry is fixed in the child."""
+
+    def convert(self, target: str, job: Job) -> None:
+        {"good": write, "bad": refuse, "ugly": crash}[target.partition("-")[0]](job)
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mobilecv.conversion.Converter", PlantedConverter)
+
+
+def target(id_: str, **changes: object) -> Target:
+    return dataclasses.replace(TARGETS["tflite"], id=id_, suffix=id_, **changes)
+
+
+def converted(targets: list[Target], folder: Path) -> dict[str, object]:
+    def job_for(each: Target) -> Job:
+        return Job(
+            name="x",
+            contract=CONTRACT,
+            capture=TensorFlowGraph(path=folder / "graph.pb", input="i", output="o"),
+            base=None,
+            calibration=None,
+            output=folder / each.id,
+        )
+
+    done = convert_all(targets, job_for, log=folder / "log", progress=SILENT, timeout_s=None)
+    return {each.target.id: each.error for each in done}
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_crash_is_one_targets_failure_and_the_others_land(tmp_path: Path) -> None:
+    names = ["good-1", "ugly", "good-2", "bad", "good-3"]
+    errors = converted([target(name) for name in names], tmp_path)
+    assert isinstance(errors["ugly"], WorkerError)
+    assert "SIGSEGV" in str(errors["ugly"])
+    assert isinstance(errors["bad"], ConversionError)
+    processes = [(tmp_path / name).read_text() for name in names if name.startswith("good")]
+    assert processes[0] != processes[1] == processes[2]
+
+
+@pytest.mark.usefixtures("planted")
+def test_what_starts_from_a_failed_target_fails_with_it(tmp_path: Path) -> None:
+    errors = converted([target("bad"), target("good", starts_from="bad")], tmp_path)
+    assert "starts from bad, which failed: cannot do that" in str(errors["good"])
+
+
+def test_a_target_brings_the_one_it_starts_from() -> None:
+    assert [each.id for each in with_bases([TARGETS["onnx-int8"]])] == ["onnx", "onnx-int8"]
+
+
+def test_every_target_names_a_base_of_its_own_format() -> None:
+    for each in TARGETS.values():
+        assert each.starts_from is None or TARGETS[each.starts_from].format == each.format

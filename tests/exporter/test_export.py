@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mobilecv
+from mobilecv.targets import TARGETS
+from mobilecv_runtime import Bundle
+from mobilecv_runtime.digests import digest_of
+from mobilecv_runtime.inspection import inspect
+from tests_shared import DIGITS, Cli, run_cli
+
+FLOAT_TARGETS = [target.id for target in TARGETS.values() if target.precision == "float32"]
+
+
+def exported_parity(bundle: Path) -> dict[str, dict]:
+    manifest = json.loads((bundle / "mobilecv.json").read_text())
+    return {entry["id"]: entry["parity"] for entry in manifest["artifacts"]}
+
+
+def test_all_exports_every_target(exported: Path) -> None:
+    assert [entry.id for entry in Bundle.open(exported).manifest.artifacts] == list(TARGETS)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_agrees_with_its_source(target: str, exported: Path) -> None:
+    parity = exported_parity(exported)[target]
+    if TARGETS[target].format == "coreml" and sys.platform != "darwin":
+        assert parity["outcome"] == "skipped"
+        assert parity["reasons"]
+        return
+    assert parity["outcome"] == "agrees", parity
+    if TARGETS[target].precision == "float32":
+        assert parity["max_difference"] <= 1e-5
+        assert parity["top1_agreement"] == 1
+
+
+def test_the_same_export_gives_the_same_bytes(
+    exported: Path, digits_photos: Path, tmp_path: Path
+) -> None:
+    done = run_cli("export", DIGITS, "--calibration", digits_photos / "calibration", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    again = tmp_path / "digits-mobilecv"
+    assert digest_of(again / "golden") == digest_of(exported / "golden")
+    for entry in Bundle.open(exported).manifest.artifacts:
+        assert digest_of(again / entry.file) == entry.sha256, entry.id
+
+
+def test_nothing_but_the_bundle_is_left_behind(exported: Path) -> None:
+    assert [path.name for path in exported.parent.iterdir()] == [exported.name]
+    assert not list(exported.glob(".*"))
+    assert not (exported / "export.log").exists()
+
+
+def test_one_target_without_photos_works_with_no_other_flag(cli: Cli, tmp_path: Path) -> None:
+    done = cli("export", DIGITS, "--to", "tflite")
+    assert done.returncode == 0, done.stderr
+    bundle = Bundle.open(tmp_path / "digits-mobilecv")
+    assert [entry.id for entry in bundle.manifest.artifacts] == ["tflite"]
+    assert bundle.manifest.golden.origin == "patterns"
+    assert bundle.contract.labels.names[7] == "seven"
+    assert "generated test patterns" in done.stderr
+
+
+def test_int8_without_its_float_twin_leaves_no_float_file(
+    cli: Cli, digits_photos: Path, tmp_path: Path
+) -> None:
+    done = cli("export", DIGITS, "--to", "onnx-int8", "--calibration", digits_photos / "test")
+    assert done.returncode == 0, done.stderr
+    files = sorted(path.name for path in (tmp_path / "digits-mobilecv").iterdir())
+    assert files == ["digits-int8.onnx", "golden", "labels.txt", "mobilecv.json"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix", "words", "shape"),
+    [
+        ("gray", ".h5", ["--preset", "unit"], (12, 20, 1)),
+        ("logits", ".keras", ["--preset", "torch"], (16, 16, 3)),
+        ("sigmoid", ".keras", ["--preset", "caffe"], (16, 16, 3)),
+        ("rescaling", ".keras", ["--preset", "raw"], (16, 16, 3)),
+        (
+            "free_size",
+            ".h5",
+            ["--size", "24x18", "--scale", "1/64", "--bias=-1,-2,-3"],
+            (24, 18, 3),
+        ),
+        ("gelu_and_groups", ".keras", ["--color", "BGR"], (16, 16, 3)),
+    ],
+)
+def test_every_head_preset_and_colour_agrees_in_float32(
+    kind: str, suffix: str, words: list[str], shape: tuple[int, ...], make_model, cli: Cli,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    done = cli("export", make_model(kind, suffix), "--to", ",".join(FLOAT_TARGETS), *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    bundle = Bundle.open(tmp_path / f"{kind}-mobilecv")
+    assert bundle.contract.image.shape == shape
+    for id_, parity in exported_parity(bundle.path).items():
+        expected = "skipped" if id_ == "coreml" and sys.platform != "darwin" else "agrees"
+        assert parity["outcome"] == expected, (id_, parity)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "scaler", "kind_of_image"),
+    [
+        ("gray", ["--preset", "unit"], "channelScale 0.00392157", "GRAY"),
+        ("sigmoid", ["--preset", "caffe"], "blueBias -103.939", "BGR"),
+        ("logits", ["--preset", "torch"], None, "RGB"),
+    ],
+)
+def test_coreml_normalises_on_its_input_only_where_one_scale_does(
+    kind: str, words: list[str], scaler: str | None, kind_of_image: str, make_model, cli: Cli,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    done = cli("export", make_model(kind), "--to", "coreml", *words)
+    assert done.returncode == 0, done.stderr
+    found = inspect(tmp_path / f"{kind}-mobilecv" / f"{kind}.mlmodel")
+    assert found.inputs[0].type.endswith(kind_of_image)
+    written = found.metadata.get("scaler", "")
+    assert (scaler or "channelScale 1,") in f"{written}," or (scaler is None and not written)
+
+
+def test_a_model_in_memory_is_exported_from_python(tmp_path: Path) -> None:
+    code = (
+        "import sys, keras, mobilecv; from pathlib import Path\n"
+        "class Twice(keras.layers.Layer):\n"
+        "    def call(self, x): return 2 * x\n"
+        "keras.utils.set_random_seed(1)\n"
+        "image = keras.Input((8, 8, 3))\n"
+        "x = keras.layers.Flatten()(Twice()(image))\n"
+        "model = keras.Model(image, keras.layers.Dense(3, activation='softmax')(x), name='mine')\n"
+        "report = mobilecv.export(model, mobilecv.ExportOptions(targets=['onnx']),\n"
+        "                         mobilecv.ModelOptions(labels=['a', 'b', 'c']))\n"
+        "print(report.bundle.path, report.verdicts['onnx'].outcome)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["mine-mobilecv", "agrees"]
+    report = mobilecv.verify(tmp_path / "mine-mobilecv")
+    assert report.agrees
+    assert report.reference == "scores recorded at the export"
+
+
+def test_what_the_packages_export_is_what_they_say() -> None:
+    import mobilecv_runtime
+
+    for package in (mobilecv, mobilecv_runtime):
+        for name in package.__all__:
+            assert getattr(package, name).__name__ == name
+        with pytest.raises(AttributeError):
+            _ = package.nothing

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mobilecv_runtime.child import Child, InProcess
+from mobilecv_runtime.errors import UsageError, WorkerError
+
+
+class Subject:
+    """Lives in the child."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.value = start
+
+    def add(self, number: int) -> int:
+        self.value += number
+        return self.value
+
+    def chatter(self) -> int:
+        print("words on stdout")
+        os.write(1, b"words on the descriptor\n")
+        os.write(2, b"words on stderr\n")
+        return 7
+
+    def refuse(self) -> None:
+        raise UsageError("a wrong number")
+
+    def fail(self) -> None:
+        raise ZeroDivisionError("by zero\nsecond line")
+
+    def die(self, number: int) -> None:
+        os.kill(os.getpid(), number)
+
+    def sleep(self) -> None:
+        time.sleep(60)
+
+    def process(self) -> int:
+        return os.getpid()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log.txt"
+
+
+def test_the_object_keeps_its_state_between_calls(log: Path) -> None:
+    with Child(Subject, 10, log=log) as child:
+        assert child.call("add", 1) == 11
+        assert child.call("add", 1) == 12
+        assert child.peak_memory > 1_000_000
+
+
+def test_what_it_prints_goes_to_the_log_and_not_into_the_answers(log: Path) -> None:
+    with Child(Subject, log=log) as child:
+        assert child.call("chatter") == 7
+    assert {"words on the descriptor", "words on stderr"} <= set(log.read_text().splitlines())
+
+
+def test_our_own_errors_arrive_as_they_are(log: Path) -> None:
+    with Child(Subject, log=log) as child:
+        with pytest.raises(UsageError, match="a wrong number"):
+            child.call("refuse")
+        assert child.call("add", 1) == 1
+
+
+def test_an_unforeseen_error_is_one_line_and_its_trace_is_in_the_log(log: Path) -> None:
+    with (
+        Child(Subject, log=log) as child,
+        pytest.raises(WorkerError, match=r"^failed with ZeroDivisionError: by zero$"),
+    ):
+        child.call("fail")
+    assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(signal.SIGSEGV, "crashed with SIGSEGV"), (signal.SIGKILL, "memory ran out")],
+)
+def test_a_death_is_told(number: int, message: str, log: Path) -> None:
+    with Child(Subject, log=log) as child, pytest.raises(WorkerError, match=message):
+        child.call("die", int(number))
+
+
+def test_a_hang_ends_with_the_timeout(log: Path) -> None:
+    with (
+        Child(Subject, log=log, timeout_s=2) as child,
+        pytest.raises(WorkerError, match="no answer within 2 s"),
+    ):
+        child.call("sleep")
+
+
+def test_a_failing_constructor_leaves_no_process(log: Path) -> None:
+    with pytest.raises(WorkerError, match="TypeError"):
+        Child(Subject, "not", "right", log=log)
+
+
+def test_the_child_ends_when_its_parent_is_killed(log: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from mobilecv_runtime.child import Child; import test_child\n"
+        "child = Child(test_child.Subject, log=Path(sys.argv[1]))\n"
+        "print(child.call('process'), flush=True); child.call('sleep')\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, log, str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_an_object_in_this_process_answers_alike() -> None:
+    worker = InProcess(Subject(1))
+    assert worker.call("add", 2) == 3
+    assert worker.peak_memory > 1_000_000
