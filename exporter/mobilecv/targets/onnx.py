@@ -13,6 +13,7 @@ import numpy as np
 from mobilecv.captures.tensorflow import INPUT_NAME, OUTPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
 from mobilecv.targets.base import Job, Target
+from mobilecv.targets.onnx_order import put_in_order
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
 
@@ -38,6 +39,7 @@ def _convert_float(job: Job) -> None:
     _rename(
         model.graph, {function.inputs[0].name: INPUT_NAME, function.outputs[0].name: OUTPUT_NAME}
     )
+    put_in_order(model.graph)
     _write(job, model)
 
 
