@@ -46,6 +46,4 @@ def bundle(exported: Path, tmp_path: Path) -> Path:
     """A copy of the exported bundle that a test may spoil."""
     copy = tmp_path / "digits-mobilecv"
     shutil.copytree(exported, copy)
-    # The source is found relative to the bundle.
-    (tmp_path / "models").mkdir()
     return copy

@@ -83,8 +83,8 @@ VERDICT_COLUMNS = (
     "images",
     "top-1 agreement",
     "near-ties",
-    "max |Δp|",
-    "mean |Δp|",
+    "max Δp",
+    "mean Δp",
     "why",
 )
 

@@ -62,7 +62,7 @@ def test_verify_finds_the_bundle_below_the_current_folder(cli: Cli, bundle: Path
     assert report["bundle"] == bundle.name
     outcomes = {entry["id"]: entry["outcome"] for entry in report["artifacts"]}
     assert outcomes["tflite-int8"] == "agrees"
-    assert len(outcomes) == 9
+    assert len(outcomes) == 10  # nine artifacts and the source
     assert all(entry["reasons"] for entry in report["artifacts"] if entry["outcome"] == "skipped")
 
 

@@ -187,11 +187,18 @@ def test_photos_in_labelled_folders_give_the_accuracy(bundle: Path, digits_photo
 
 def test_photos_have_no_right_answer_without_the_source(bundle: Path, digits_photos: Path) -> None:
     with pytest.raises(UsageError, match="the photos have no right answers then"):
-        mobilecv.verify(bundle, images=digits_photos / "test")
+        mobilecv.verify(moved(bundle), images=digits_photos / "test")
+
+
+def moved(bundle: Path) -> Path:
+    """The bundle where its relative path to the source leads nowhere."""
+    place = bundle.parent / "moved" / "away" / bundle.name
+    place.parent.mkdir(parents=True)
+    return bundle.rename(place)
 
 
 def test_a_source_that_has_gone_is_said(bundle: Path) -> None:
-    report = mobilecv.verify(bundle)
+    report = mobilecv.verify(moved(bundle))
     assert report.agrees
     assert report.reference == "scores recorded at the export"
     assert "is not there any more" in report.notes[0]
