@@ -23,12 +23,6 @@ from mobilecv_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mobilecv.pipeline import ExportReport
-    from mobilecv.verification import VerifyReport
-    from mobilecv_runtime.bench import NotTimed, Timing
-    from mobilecv_runtime.inspection import Inspection
     from mobilecv_runtime.report import Table
 
 _HELP = """Put a trained image classifier onto phones, and know that it still answers right.
@@ -144,6 +138,7 @@ def export_command(
     format_: _Format = Format.TABLE,
 ) -> None:
     """Convert a model, check every file against it, and write the bundle."""
+    from mobilecv import reports
     from mobilecv.options import ModelOptions, parse_numbers, parse_size
     from mobilecv.pipeline import ExportOptions, export
 
@@ -177,9 +172,10 @@ def export_command(
     )
     report = export(model, options, stated, _Narrator())
     if as_json:
-        _print_json(_export_json(report))
+        _print_json(reports.export_json(report))
     else:
-        _print_export(report, format_)
+        _print_table(reports.export_table(report), format_)
+        _say("\n".join(reports.export_lines(report)))
     if report.failures:
         raise typer.Exit(ConversionError.exit_code)
     differs = any(verdict.outcome == "differs" for verdict in report.verdicts.values())
@@ -210,6 +206,7 @@ def verify_command(
     format_: _Format = Format.TABLE,
 ) -> None:
     """Hold every artifact of a bundle against its source; exit code 1 if one differs."""
+    from mobilecv import reports
     from mobilecv.verification import verify
 
     report = verify(
@@ -218,7 +215,8 @@ def verify_command(
     if as_json:
         _print_json(report.to_json())
     else:
-        _print_verify(report, format_)
+        _print_table(reports.verify_table(report), format_)
+        _say("\n".join(reports.verify_lines(report)))
     fails = not report.agrees or (strict and bool(report.skipped))
     raise typer.Exit(EXIT_PARITY_FAILED if fails else EXIT_AGREES)
 
@@ -234,13 +232,14 @@ def bench_command(
 ) -> None:
     """Time every artifact and the source side by side, each in a process of its own."""
     from mobilecv.benchmarking import benchmark
+    from mobilecv_runtime.report import bench_table
 
     narrator = _Narrator()
     report = benchmark(_found(bundle), device=device, threads=threads, runs=runs, progress=narrator)
     if as_json:
         _print_json(report.to_json())
         return
-    _print_bench(report.timings, format_)
+    _print_table(bench_table(report.timings), format_)
     _say(
         f"{report.bundle} on {report.machine}, {report.threads} thread(s), one image at a time; "
         f"preparing a 1280x960 JPEG takes {report.preprocessing * 1e3:.1f} ms on top"
@@ -292,6 +291,7 @@ def inspect_command(
     as_json: _Json = False,
 ) -> None:
     """Print what a file holds: inputs, outputs, labels, preprocessing, operations, data types."""
+    from mobilecv.reports import inspection_lines
     from mobilecv.sources import SOURCES
     from mobilecv_runtime.bundle import Bundle
     from mobilecv_runtime.inspection import INSPECTORS, inspect
@@ -311,7 +311,7 @@ def inspect_command(
     if as_json:
         _print_json(found[0].to_json())
         return
-    _say("\n\n".join("\n".join(_inspection_lines(each)) for each in found))
+    _say("\n\n".join("\n".join(inspection_lines(each)) for each in found))
 
 
 @app.callback(invoke_without_command=True)
@@ -387,101 +387,6 @@ def _found(bundle: Path | None) -> Path:
         others = ", ".join(str(path) for path in found[1:])
         _narrate(f"note: using the newest bundle, {found[0]}; there are others: {others}")
     return found[0]
-
-
-def _print_export(report: ExportReport, format_: Format) -> None:
-    from mobilecv_runtime.report import (
-        VERDICT_COLUMNS,
-        megabytes,
-        verdict_cells,
-        without_empty_columns,
-    )
-
-    sizes = {entry.id: entry for entry in report.bundle.manifest.artifacts}
-    rows = [
-        (id_, sizes[id_].file, megabytes(sizes[id_].bytes), *verdict_cells(verdict))
-        for id_, verdict in report.verdicts.items()
-    ]
-    columns = ("target", "file", "size", *VERDICT_COLUMNS)
-    _print_table(
-        without_empty_columns(columns, rows, ("target", "file", "verdict", "why")), format_
-    )
-    for id_, reason in {**report.left_out, **report.failures}.items():
-        word = "failed" if id_ in report.failures else "left out"
-        _say(f"{id_}: {word}: {reason}")
-    if report.failures:
-        _say(f"The converters' own words: {report.bundle.path / 'export.log'}")
-    kind = report.bundle.manifest.golden.origin
-    _say(f"Wrote {report.bundle.path}; checked on its golden images ({kind}).")
-
-
-def _print_verify(report: VerifyReport, format_: Format) -> None:
-    from mobilecv_runtime.report import VERDICT_COLUMNS, verdict_cells, without_empty_columns
-
-    rows = []
-    for row in report.rows:
-        accuracy = f"{row.correct / report.labelled:.2%}" if row.correct is not None else ""
-        rows.append((row.id, row.precision, accuracy, *verdict_cells(row.verdict)))
-    columns = ("artifact", "precision", "accuracy", *VERDICT_COLUMNS)
-    text = ("artifact", "precision", "verdict", "why")
-    _print_table(without_empty_columns(columns, rows, text), format_)
-    for note in report.notes:
-        _say(f"note: {note}")
-    counts = {
-        outcome: sum(row.verdict.outcome == outcome for row in report.rows if row.id != "source")
-        for outcome in ("agrees", "differs", "skipped")
-    }
-    _say(
-        f"{report.bundle}: {counts['agrees']} agree, {counts['differs']} differ, "
-        f"{counts['skipped']} skipped; on {report.images} images against {report.reference}."
-    )
-
-
-def _print_bench(timings: Sequence[Timing | NotTimed], format_: Format) -> None:
-    from mobilecv_runtime.report import bench_table
-
-    _print_table(bench_table(timings), format_)
-
-
-def _inspection_lines(found: Inspection) -> Iterable[str]:
-    from mobilecv_runtime.report import megabytes
-
-    yield f"{found.file}: {found.format}, {megabytes(found.bytes)}"
-    for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
-        for tensor in tensors:
-            yield f"  {kind:<10} {tensor.name}: {tensor.type}"
-    if found.labels:
-        shown = ", ".join(found.labels[:10]) + (", ..." if len(found.labels) > 10 else "")
-        yield f"  labels     {len(found.labels)}: {shown}"
-    elif found.labels is None:
-        yield "  labels     none in the file"
-    if found.contract:
-        for key in ("image", "preprocessing", "head"):
-            words = ", ".join(f"{name} {value}" for name, value in found.contract[key].items())
-            yield f"  {key:<10} {words}"
-    if found.parameters is not None:
-        yield f"  weights    {found.parameters:,} ({_census(found.data_types)})"
-    elif found.data_types:
-        yield f"  results    {_census(found.data_types)}"
-    yield f"  operations {sum(found.operations.values())}: {_census(found.operations)}"
-    for name, value in found.metadata.items():
-        yield f"  {name}: {value}"
-
-
-def _census(counts: Any) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def _export_json(report: ExportReport) -> dict[str, Any]:
-    return {
-        "bundle": str(report.bundle.path),
-        "manifest": report.bundle.manifest.to_json(),
-        "seconds": dict(report.seconds),
-        "peak_memory_bytes": dict(report.peak_memory),
-        "failures": dict(report.failures),
-        "left_out": dict(report.left_out),
-        "notes": list(report.notes),
-    }
 
 
 def _print_table(table: Table, format_: Format) -> None:

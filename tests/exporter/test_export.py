@@ -76,24 +76,19 @@ def test_int8_without_its_float_twin_leaves_no_float_file(
 
 
 @pytest.mark.parametrize(
-    ("kind", "suffix", "words", "shape"),
+    ("kind", "suffix", "words", "shape", "scaler"),
     [
-        ("gray", ".h5", ["--preset", "unit"], (12, 20, 1)),
-        ("logits", ".keras", ["--preset", "torch"], (16, 16, 3)),
-        ("sigmoid", ".keras", ["--preset", "caffe"], (16, 16, 3)),
-        ("rescaling", ".keras", ["--preset", "raw"], (16, 16, 3)),
-        (
-            "free_size",
-            ".h5",
-            ["--size", "24x18", "--scale", "1/64", "--bias=-1,-2,-3"],
-            (24, 18, 3),
-        ),
-        ("gelu_and_groups", ".keras", ["--color", "BGR"], (16, 16, 3)),
+        ("gray", ".h5", ["--preset", "unit"], (12, 20, 1), "channelScale 0.00392157"),
+        ("logits", ".keras", ["--preset", "torch"], (16, 16, 3), "none: unequal scales"),
+        ("sigmoid", ".keras", ["--preset", "caffe"], (16, 16, 3), "blueBias -103.939"),
+        ("free_size", ".h5", ["--size", "24x18", "--scale", "1/64", "--bias=-1,-2,-3"], (24, 18, 3),
+         "greenBias -2"),
+        ("gelu_and_groups", ".keras", ["--color", "BGR"], (16, 16, 3), "redBias -1"),
     ],
-)
+)  # fmt: skip
 def test_every_head_preset_and_colour_agrees_in_float32(
-    kind: str, suffix: str, words: list[str], shape: tuple[int, ...], make_model, cli: Cli,
-    tmp_path: Path,
+    kind: str, suffix: str, words: list[str], shape: tuple[int, ...], scaler: str, make_model,
+    cli: Cli, tmp_path: Path,
 ) -> None:  # fmt: skip
     done = cli("export", make_model(kind, suffix), "--to", ",".join(FLOAT_TARGETS), *words)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -102,26 +97,19 @@ def test_every_head_preset_and_colour_agrees_in_float32(
     for id_, parity in exported_parity(bundle.path).items():
         expected = "skipped" if id_ == "coreml" and sys.platform != "darwin" else "agrees"
         assert parity["outcome"] == expected, (id_, parity)
+    coreml = inspect(bundle.path / f"{kind}.mlmodel")
+    color = bundle.contract.preprocessing.color
+    on_input = color if scaler.partition(" ")[0] != "none:" else "RGB"
+    assert coreml.inputs[0].type.endswith(on_input)
+    assert scaler in coreml.metadata.get("scaler", "none: unequal scales")
 
 
-@pytest.mark.parametrize(
-    ("kind", "words", "scaler", "kind_of_image"),
-    [
-        ("gray", ["--preset", "unit"], "channelScale 0.00392157", "GRAY"),
-        ("sigmoid", ["--preset", "caffe"], "blueBias -103.939", "BGR"),
-        ("logits", ["--preset", "torch"], None, "RGB"),
-    ],
-)
-def test_coreml_normalises_on_its_input_only_where_one_scale_does(
-    kind: str, words: list[str], scaler: str | None, kind_of_image: str, make_model, cli: Cli,
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    done = cli("export", make_model(kind), "--to", "coreml", *words)
+def test_a_model_that_rescales_inside_agrees_on_raw_pixels(
+    make_model, cli: Cli, tmp_path: Path
+) -> None:
+    done = cli("export", make_model("rescaling"), "--to", "tflite", "--preset", "raw")
     assert done.returncode == 0, done.stderr
-    found = inspect(tmp_path / f"{kind}-mobilecv" / f"{kind}.mlmodel")
-    assert found.inputs[0].type.endswith(kind_of_image)
-    written = found.metadata.get("scaler", "")
-    assert (scaler or "channelScale 1,") in f"{written}," or (scaler is None and not written)
+    assert exported_parity(tmp_path / "rescaling-mobilecv")["tflite"]["outcome"] == "agrees"
 
 
 def test_a_model_in_memory_is_exported_from_python(tmp_path: Path) -> None:

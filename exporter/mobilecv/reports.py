@@ -1,0 +1,108 @@
+"""The reports of the journeys, as text and as JSON values, for the command line to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mobilecv.pipeline import ExportReport
+from mobilecv.verification import SOURCE, VerifyReport
+from mobilecv_runtime.inspection import Inspection
+from mobilecv_runtime.report import (
+    VERDICT_COLUMNS,
+    Table,
+    megabytes,
+    verdict_cells,
+    without_empty_columns,
+)
+
+_SHOWN_LABELS = 10
+
+
+def export_table(report: ExportReport) -> Table:
+    """Every artifact with its size and its verdict on the golden images."""
+    entries = {entry.id: entry for entry in report.bundle.manifest.artifacts}
+    rows = [
+        (id_, entries[id_].file, megabytes(entries[id_].bytes), *verdict_cells(verdict))
+        for id_, verdict in report.verdicts.items()
+    ]
+    columns = ("target", "file", "size", *VERDICT_COLUMNS)
+    return without_empty_columns(columns, rows, ("target", "file", "verdict", "why"))
+
+
+def export_lines(report: ExportReport) -> Iterator[str]:
+    """What is to be said below that table."""
+    for id_, reason in report.left_out.items():
+        yield f"{id_}: left out: {reason}"
+    for id_, reason in report.failures.items():
+        yield f"{id_}: failed: {reason}"
+    if report.failures:
+        yield f"The converters' own words: {report.bundle.path / 'export.log'}"
+    kind = report.bundle.manifest.golden.origin
+    yield f"Wrote {report.bundle.path}; checked on its golden images ({kind})."
+
+
+def export_json(report: ExportReport) -> dict[str, Any]:
+    """The whole export as JSON values."""
+    return {
+        "bundle": str(report.bundle.path),
+        "manifest": report.bundle.manifest.to_json(),
+        "seconds": dict(report.seconds),
+        "peak_memory_bytes": dict(report.peak_memory),
+        "failures": dict(report.failures),
+        "left_out": dict(report.left_out),
+        "notes": list(report.notes),
+    }
+
+
+def verify_table(report: VerifyReport) -> Table:
+    """The source and every artifact with its verdict."""
+    rows = []
+    for row in report.rows:
+        accuracy = f"{row.correct / report.labelled:.2%}" if row.correct is not None else ""
+        rows.append((row.id, row.precision, accuracy, *verdict_cells(row.verdict)))
+    columns = ("artifact", "precision", "accuracy", *VERDICT_COLUMNS)
+    return without_empty_columns(columns, rows, ("artifact", "precision", "verdict", "why"))
+
+
+def verify_lines(report: VerifyReport) -> Iterator[str]:
+    """What is to be said below that table."""
+    for note in report.notes:
+        yield f"note: {note}"
+    agree, differ, skipped = (
+        sum(row.verdict.outcome == outcome for row in report.rows if row.id != SOURCE)
+        for outcome in ("agrees", "differs", "skipped")
+    )
+    yield (
+        f"{report.bundle}: {agree} agree, {differ} differ, {skipped} skipped; "
+        f"on {report.images} images against {report.reference}."
+    )
+
+
+def inspection_lines(found: Inspection) -> Iterator[str]:
+    """What one file holds, line by line."""
+    yield f"{found.file}: {found.format}, {megabytes(found.bytes)}"
+    for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
+        for tensor in tensors:
+            yield f"  {kind:<10} {tensor.name}: {tensor.type}"
+    if found.labels:
+        shown = ", ".join(found.labels[:_SHOWN_LABELS])
+        shown += ", ..." if len(found.labels) > _SHOWN_LABELS else ""
+        yield f"  labels     {len(found.labels)}: {shown}"
+    elif found.labels is None:
+        yield "  labels     none in the file"
+    if found.contract:
+        for key in ("image", "preprocessing", "head"):
+            words = ", ".join(f"{name} {value}" for name, value in found.contract[key].items())
+            yield f"  {key:<10} {words}"
+    if found.parameters is not None:
+        yield f"  weights    {found.parameters:,} ({_census(found.data_types)})"
+    elif found.data_types:
+        yield f"  results    {_census(found.data_types)}"
+    yield f"  operations {sum(found.operations.values())}: {_census(found.operations)}"
+    for name, value in found.metadata.items():
+        yield f"  {name}: {value}"
+
+
+def _census(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
