@@ -63,7 +63,11 @@ def _check(call: Call, size: int) -> None:
 
 
 def _indices(call: Call) -> str:
-    return call.graph.node("Cast", [call.tensor("indices")], to=7)
+    """The indices as int64 of their own shape: the graph holds a constant scalar as a vector."""
+    indices = call.graph.node("Cast", [call.tensor("indices")], to=7)
+    if call.shape("indices"):
+        return indices
+    return call.graph.node("Reshape", [indices, call.graph.integers([])])
 
 
 GATHERING: Final[Mapping[str, Lowering]] = {"gather": gather, "scatter": scatter}
