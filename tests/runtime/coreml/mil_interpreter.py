@@ -4,6 +4,9 @@ It shares no code with the runtime wing: Google's protobuf reads the file, the w
 here, and each operation is written from the MIL op reference once more.
 """
 
+# Operations are called with the parameter names of MIL, which numpy functions do not have.
+# ruff: noqa: PLW0108, ARG001, ARG005
+
 from __future__ import annotations
 
 import itertools
@@ -48,13 +51,13 @@ def interpret(model, weights: Path, inputs: dict[str, np.ndarray], *, half: bool
             results = done if isinstance(done, list) else [done]
         for output, result in zip(operation.outputs, results, strict=True):
             tensor = output.type.tensorType
+            values[output.name] = result
             if operation.type != "classify" and isinstance(result, np.ndarray):
                 shape = tuple(d.constant.size for d in tensor.dimensions)
                 assert result.shape == shape, (operation.type, result.shape, shape)
                 if half and tensor.dataType == 10:
                     with np.errstate(over="ignore"):
-                        result = widened(result.astype(np.float16))
-            values[output.name] = result
+                        values[output.name] = widened(result.astype(np.float16))
     return values
 
 
@@ -252,9 +255,7 @@ def slice_by_index(x, begin, end, stride=None, begin_mask=None, end_mask=None, s
 
 def slice_by_size(x, begin, size):
     starts = [int(b) % n for b, n in zip(begin, x.shape, strict=True)]
-    return x[
-        tuple(slice(b, None if s == -1 else b + s) for b, s in zip(starts, size, strict=True))
-    ]
+    return x[tuple(slice(b, None if s == -1 else b + s) for b, s in zip(starts, size, strict=True))]
 
 
 def concat(values, axis, interleave=False):

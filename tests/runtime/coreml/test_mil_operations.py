@@ -27,6 +27,8 @@ class Case:
     shapes: Sequence[Shape] = (IMAGE,)
     positive: bool = False
     target: Any = None
+    folded_wrongly: bool = False
+    """coremltools 9 folds `concat` on constants as if it never interleaved."""
 
 
 def numbers(*shape: int, seed: int = 1) -> np.ndarray:
@@ -337,7 +339,12 @@ SHAPES = [
     Case(
         name="slice_by_index",
         build=lambda x: mb.slice_by_index(
-            x=x, begin=[0, 0], end=[0, 0], stride=[1, -1], begin_mask=[True] * 2, end_mask=[True] * 2
+            x=x,
+            begin=[0, 0],
+            end=[0, 0],
+            stride=[1, -1],
+            begin_mask=[True] * 2,
+            end_mask=[True] * 2,
         ),
         shapes=((3, 4),),
     ),
@@ -354,6 +361,7 @@ SHAPES = [
         name="concat",
         build=lambda x, y: mb.concat(values=(x, y), axis=1, interleave=True),
         shapes=((2, 3, 4), (2, 3, 4)),
+        folded_wrongly=True,
     ),
     Case(
         name="stack", build=lambda x, y: mb.stack(values=(x, y), axis=-1), shapes=((2, 3), (2, 3))
@@ -491,7 +499,7 @@ def test_an_operation_agrees_with_the_interpreter_and_with_coremltools(
     for (name, answer), value in zip(answers.items(), inferred(case, inputs), strict=True):
         np.testing.assert_allclose(answer, expected[name], rtol=2e-5, atol=2e-6)
         assert (value is None) == (case.name in WITHOUT_VALUE_INFERENCE)
-        if value is not None:
+        if value is not None and not case.folded_wrongly:
             np.testing.assert_allclose(answer, value, rtol=2e-5, atol=2e-6)
 
 
