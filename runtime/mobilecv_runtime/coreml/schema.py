@@ -304,5 +304,9 @@ DATA_TYPES: Final = {
     33: "uint32",
     34: "uint64",
     35: "uint4",
+    36: "uint2",
+    37: "uint1",
+    38: "uint6",
+    39: "uint3",
 }
 """`MILSpec.DataType`."""

@@ -1,0 +1,1 @@
+"""The operations of ML Programs (MIL), each written from its specification."""

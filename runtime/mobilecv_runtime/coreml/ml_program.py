@@ -1,0 +1,143 @@
+"""Lowers a classifier that is an ML Program to an ONNX graph.
+
+Source: `mlmodel/format/{Model,FeatureTypes,MIL}.proto` of https://github.com/apple/coremltools
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from mobilecv_runtime.coreml.lowering import (
+    SCORES,
+    Arithmetic,
+    Lowered,
+    UnsupportedError,
+    image_values,
+    refuse_unread,
+)
+from mobilecv_runtime.coreml.mil.call import Call
+from mobilecv_runtime.coreml.mil.function import Classes, FunctionLowering, graph_inputs
+from mobilecv_runtime.coreml.mil.shape_check import check_shapes
+from mobilecv_runtime.coreml.mil.values import Constants
+from mobilecv_runtime.coreml.model import ImageFeature
+from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
+from mobilecv_runtime.coreml.protobuf import Message
+from mobilecv_runtime.coreml.schema import COLOR_SPACES
+from mobilecv_runtime.errors import BundleError
+
+_PROGRAM_VERSION: Final = 1
+_OPSETS: Final = ("CoreML5", "CoreML6", "CoreML7", "CoreML8", "CoreML9")
+"""The sets of operations of iOS 15, 16, 17, 18 and 26."""
+
+_LARGEST_SIDE: Final = 16384
+_INFORMATIVE_ATTRIBUTES: Final = ("buildInfo",)
+"""Attributes of a program that say how it was made."""
+
+
+def lower_ml_program(model: Message, weights_folder: Path, arithmetic: Arithmetic) -> Lowered:
+    """Lower an ML Program that classifies one image.
+
+    Args:
+        model: The `Model` message.
+        weights_folder: The package's folder `weights`.
+        arithmetic: Whether float16 values are rounded.
+
+    Raises:
+        UnsupportedError: If something in it is not understood.
+        BundleError: If it is damaged, or no classifier of one image.
+    """
+    image = _described_image(model)
+    function = _main_function(model)
+    graph = OnnxGraph()
+    lowering = FunctionLowering(graph, Constants(weights_folder), arithmetic)
+    pixels = image_values(graph, image)
+    shape = (1, image.channels, image.height, image.width)
+    lowering.values.update(graph_inputs(function, {image.name: (pixels, shape)}))
+    block = _only_block(function)
+    for operation in block.messages("operations"):
+        lowering.add(operation)
+    classes = _checked_classes(lowering.classes, block.texts("outputs"), model)
+    refuse_unread(block, "the program's block")
+    graph.output(_row_of_scores(graph, classes), "float32", SCORES)
+    onnx = graph.build()
+    check_shapes(onnx, lowering.computed)
+    return Lowered(onnx=onnx, labels=classes.labels)
+
+
+def _described_image(model: Message) -> ImageFeature:
+    features = model.message("description").messages("input")
+    if len(features) != 1 or not features[0].message("type").has("imageType"):
+        raise UnsupportedError("the model takes something else than one image")
+    feature = features[0]
+    kind = feature.message("type")
+    image = kind.message("imageType")
+    color_space = COLOR_SPACES.get(image.integer("colorSpace"), "unknown")
+    if color_space not in ("RGB", "BGR", "GRAY"):
+        raise UnsupportedError(f"an image input of the colour space {color_space}")
+    described = ImageFeature(
+        name=feature.text("name"),
+        height=image.integer("height"),
+        width=image.integer("width"),
+        color_space=color_space,
+    )
+    if not (1 <= described.height <= _LARGEST_SIDE and 1 <= described.width <= _LARGEST_SIDE):
+        raise BundleError(f"an image of {described.height} x {described.width} pixels")
+    # An optional input may be left out; an image to classify never is.
+    kind.integer("isOptional")
+    feature.text("shortDescription")
+    for message in (image, kind, feature):
+        refuse_unread(message, "the image input")
+    return described
+
+
+def _main_function(model: Message) -> Message:
+    program = model.message("mlProgram")
+    functions = dict(program.entries("functions"))
+    if program.integer("version") != _PROGRAM_VERSION:
+        raise UnsupportedError(f"an ML Program of version {program.integer('version')}")
+    if functions.keys() != {"main"}:
+        raise UnsupportedError(f"its functions are {', '.join(functions)}, not just main")
+    program.text("docString")
+    unknown = {key for key, _ in program.entries("attributes")} - {*_INFORMATIVE_ATTRIBUTES}
+    if unknown:
+        raise UnsupportedError(f"the program has the unknown attributes {', '.join(unknown)}")
+    refuse_unread(program, "the program")
+    return functions["main"]
+
+
+def _only_block(function: Message) -> Message:
+    opset = function.text("opset")
+    if opset not in _OPSETS:
+        raise UnsupportedError(f"the operation set {opset!r}; mobilecv knows {', '.join(_OPSETS)}")
+    blocks = dict(function.entries("block_specializations"))
+    if blocks.keys() != {opset}:
+        raise UnsupportedError(f"its blocks are for {', '.join(blocks)}, not just for {opset}")
+    refuse_unread(function, "the program's function")
+    return blocks[opset]
+
+
+def _checked_classes(classes: Classes | None, outputs: list[str], model: Message) -> Classes:
+    if classes is None:
+        raise UnsupportedError("the program has no classify operation: it is no classifier")
+    description = model.message("description")
+    named = (
+        description.text("predictedFeatureName"),
+        description.text("predictedProbabilitiesName"),
+    )
+    if classes.results != named or not set(named) <= set(outputs):
+        raise BundleError(
+            f"the model is said to give {named}, its program classifies into {classes.results}"
+        )
+    if classes.probabilities.type.size != len(classes.labels) or not classes.labels:
+        raise BundleError(
+            f"{classes.probabilities.type.size} probabilities for {len(classes.labels)} labels"
+        )
+    return classes
+
+
+def _row_of_scores(graph: OnnxGraph, classes: Classes) -> str:
+    if classes.probabilities.type.dtype != "float32":
+        raise BundleError(f"its probabilities are {classes.probabilities.type.dtype}, not float32")
+    scores = Call("classify", {}, (), graph).hold(classes.probabilities)
+    return graph.node("Reshape", [scores, graph.integers([1, len(classes.labels)])])
