@@ -49,11 +49,11 @@ def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
         )
     network, description = model.message(_CLASSIFIER), model.message("description")
     onnx = OnnxGraph()
-    graph = _NetworkGraph(onnx, arithmetic)
+    graph = NetworkGraph(onnx, arithmetic)
     image = _image(description)
     graph.values[image.name] = _input(graph, onnx, network, image)
     for number, message in enumerate(network.messages("layers")):
-        _lower_layer(graph, message, number)
+        lower_layer(graph, message, number)
     labels = _labels(network)
     scores = graph.value(_scores_name(network, description, graph))
     if math.prod(scores.shape) != len(labels):
@@ -66,10 +66,11 @@ def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
     return Lowered(onnx=onnx.build(), labels=labels)
 
 
-class _NetworkGraph(LayerGraph):
+class NetworkGraph(LayerGraph):
     """A graph with the values that a network has named so far."""
 
     def __init__(self, graph: OnnxGraph, arithmetic: Arithmetic) -> None:
+        """Build on a graph, which may hold something already."""
         super().__init__(graph)
         self.values: dict[str, Tensor] = {}
         self.last = ""
@@ -77,13 +78,20 @@ class _NetworkGraph(LayerGraph):
         self._arithmetic = arithmetic
 
     def name(self, name: str, tensor: Tensor) -> None:
+        """Give a value its name."""
         self.values[name] = self.stored(tensor)
         self.last = name
 
     def stored(self, tensor: Tensor) -> Tensor:
+        """A value as it is kept between two layers."""
         return self.rounded(tensor) if self._arithmetic == "device-estimate" else tensor
 
     def value(self, name: str) -> Tensor:
+        """The value of a name.
+
+        Raises:
+            BundleError: If no layer gives it.
+        """
         if name not in self.values:
             raise BundleError(f"no layer gives the value {name!r}; convert the model again")
         return self.values[name]
@@ -118,7 +126,7 @@ def _image(description: Message) -> ImageFeature:
     return ImageFeature(name=name, height=height, width=width, color_space=space)
 
 
-def _input(graph: _NetworkGraph, onnx: OnnxGraph, network: Message, image: ImageFeature) -> Tensor:
+def _input(graph: NetworkGraph, onnx: OnnxGraph, network: Message, image: ImageFeature) -> Tensor:
     """The image as the first layer sees it: of rank 5 in old networks, with a sequence axis.
 
     Source: `NeuralNetworkImageShapeMapping` of NeuralNetwork.proto.
@@ -133,7 +141,18 @@ def _input(graph: _NetworkGraph, onnx: OnnxGraph, network: Message, image: Image
     return values if mapping == 1 else graph.reshape(values, (1, *shape))
 
 
-def _lower_layer(graph: _NetworkGraph, message: Message, number: int) -> None:
+def lower_layer(graph: NetworkGraph, message: Message, number: int = 0) -> None:
+    """Add a layer to a graph, and name its results there.
+
+    Args:
+        graph: Holds the values that go in.
+        message: A `NeuralNetworkLayer`.
+        number: Its place in the network, for errors when it has no name.
+
+    Raises:
+        UnsupportedError: If it holds anything that mobilecv does not understand.
+        BundleError: If it breaks the specification.
+    """
     kinds = [field for field in message.present() if field in LAYER_TYPES.values()]
     name = message.text("name") or str(number)
     if len(kinds) != 1 or kinds[0] not in LOWERINGS:
@@ -195,7 +214,7 @@ def _labels(network: Message) -> tuple[str, ...]:
     return labels
 
 
-def _scores_name(network: Message, description: Message, graph: _NetworkGraph) -> str:
+def _scores_name(network: Message, description: Message, graph: NetworkGraph) -> str:
     """Which value holds the scores: a field says it, or an output does, or it is the last."""
     stated = network.text("labelProbabilityLayerName")
     dictionary = description.text("predictedProbabilitiesName")

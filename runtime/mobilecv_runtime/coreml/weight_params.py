@@ -121,7 +121,7 @@ def _scaled(steps: _Steps, parameters: Message, where: str, channel_axis: int) -
         )
     along = [1] * steps.ndim
     along[channel_axis] = scale.size
-    values = steps.astype(np.float32) * scale.reshape(along)
+    values: Weights = steps.astype(np.float32) * scale.reshape(along)
     if bias.size:
         values += bias.reshape(along)
     return values
