@@ -95,8 +95,8 @@ def _include_last_pixel(
 
 def _ignore_window(layer: Layer) -> None:
     """Read what global pooling leaves unused: the kernel is inferred from the image."""
-    layer.pair("kernelSize", (3, 3))
-    layer.pair("stride", (1, 1))
+    for field in ("kernelSize", "stride"):
+        layer.parameters.integers(field)  # Converters write zeros.
     for field in ("valid", "same", "includeLastPixel"):
         layer.parameters.message(field)
 
