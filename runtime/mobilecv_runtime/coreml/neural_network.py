@@ -172,8 +172,8 @@ def lower_layer(graph: NetworkGraph, message: Message, number: int = 0) -> None:
         raise layer.damaged(f"gives {', '.join(names)}, a name that is given already")
     lowered = LOWERINGS[layer.kind](graph, layer)
     results = [lowered] if isinstance(lowered, Tensor) else lowered
-    if len(results) != len(names) or len(set(names)) != len(names):
-        raise layer.damaged(f"{len(names)} outputs, expected {len(results)}")
+    if len(results) != len(names) or len(set(names) - {""}) != len(names):
+        raise layer.damaged(f"outputs {names}, expected {len(results)} different names")
     message.integer("isUpdatable")  # Whether a device may train it changes no prediction.
     _check_shapes(layer, message, "inputTensor", layer.inputs)
     _check_shapes(layer, message, "outputTensor", results)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mobilecv_runtime.coreml.lowering import UnsupportedError
+from mobilecv_runtime.errors import BundleError
 from neural_network_layers import run_layer, values
 
 X = values(1, 2, 3, 5)
@@ -49,6 +50,19 @@ def test_a_fractional_factor_must_give_a_whole_size() -> None:
     np.testing.assert_allclose(run_layer("upsample", given, X), expected, atol=1e-6)
     with pytest.raises(UnsupportedError, match="no whole size"):
         run_layer("upsample", given | {"fractionalScalingFactor": [2, 1.5]}, X)
+
+
+@pytest.mark.parametrize("factor", [1e-6, -1.0, float("nan"), 1e9])
+def test_a_factor_that_gives_no_image_is_refused(factor: float) -> None:
+    with pytest.raises(BundleError):
+        run_layer("upsample", {"fractionalScalingFactor": [factor, 1], "mode": 1}, X)
+
+
+def test_an_absurd_size_is_refused_before_anything_is_made() -> None:
+    with pytest.raises(BundleError, match="absurdly large"):
+        run_layer("upsample", {"scalingFactor": [1 << 26, 1], "mode": 1}, X)
+    with pytest.raises(BundleError, match="absurdly large"):
+        run_layer("resizeBilinear", {"targetSize": [1, 1 << 27], "mode": {}}, X)
 
 
 SAMPLING: list[Callable[[int, int], Any]] = [

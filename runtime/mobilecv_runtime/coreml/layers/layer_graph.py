@@ -58,16 +58,16 @@ class LayerGraph:
         self, op: str, inputs: Sequence[Tensor | str], shape: Sequence[int], **attributes: Any
     ) -> Tensor:
         """Add an ONNX operation whose one result has this shape."""
-        checked = _checked(shape)
+        result = checked(shape)
         names = [value if isinstance(value, str) else value.name for value in inputs]
-        return Tensor(self._graph.node(op, names, **attributes), checked)
+        return Tensor(self._graph.node(op, names, **attributes), result)
 
     def split(self, tensor: Tensor, axis: int, sizes: Sequence[int]) -> list[Tensor]:
         """Cut a tensor along an axis."""
         shapes = [(*tensor.shape[:axis], size, *tensor.shape[axis + 1 :]) for size in sizes]
         inputs = [tensor.name, self.integers(sizes)]
         names = self._graph.nodes("Split", inputs, len(sizes), axis=axis)
-        return [Tensor(name, _checked(shape)) for name, shape in zip(names, shapes, strict=True)]
+        return [Tensor(name, checked(shape)) for name, shape in zip(names, shapes, strict=True)]
 
     def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
         """Give a tensor another shape; the values stay in their order.
@@ -75,7 +75,7 @@ class LayerGraph:
         A chain of reshapes becomes one, and one back to the start vanishes, so that rank-5 networks
         run as fast as rank-4 ones.
         """
-        origin, target = self._reshaped.get(tensor.name, tensor), _checked(shape)
+        origin, target = self._reshaped.get(tensor.name, tensor), checked(shape)
         if math.prod(target) != math.prod(tensor.shape):
             raise BundleError(
                 f"a tensor of shape {tensor.shape} cannot have shape {target}; convert the model "
@@ -166,8 +166,15 @@ def broadcast(*shapes: Shape) -> Shape:
     return common
 
 
-def _checked(shape: Sequence[int]) -> Shape:
+def checked(shape: Sequence[int]) -> Shape:
+    """A shape that a tensor can have.
+
+    Raises:
+        BundleError: If it is empty or absurdly large.
+    """
     # The product of a few absurd sizes is a large int, not an allocation.
     if any(size < 1 for size in shape) or math.prod(shape) > _LARGEST:
-        raise BundleError(f"a tensor of shape {tuple(shape)} is empty or absurdly large")
+        raise BundleError(
+            f"a tensor of shape {tuple(shape)} is empty or absurdly large; convert the model again"
+        )
     return tuple(shape)

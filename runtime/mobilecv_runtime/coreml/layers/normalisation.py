@@ -91,6 +91,8 @@ def local_response(graph: LayerGraph, layer: Layer) -> Tensor:
         raise layer.unsupported(f"localSize {size}: which neighbours is open when it is even")
     images = graph.images(tensor)
     alpha, beta = layer.real("alpha"), layer.real("beta")
+    if not (alpha > 0 and beta > 0):
+        raise layer.unsupported(f"alpha {alpha} and beta {beta}, expected positive numbers")
     bias = layer.real("k", default=1.0)
     # The ONNX operation has this very formula.
     result = graph.apply(

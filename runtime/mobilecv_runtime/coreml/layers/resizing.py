@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilecv_runtime.coreml.layers.layer import Layer
-from mobilecv_runtime.coreml.layers.layer_graph import LayerGraph, Tensor
+from mobilecv_runtime.coreml.layers.layer_graph import LayerGraph, Tensor, checked
 
 _Grid: TypeAlias = Callable[[int, int], NDArray[Any]]
 
@@ -43,7 +43,7 @@ def _scaled_sizes(layer: Layer, lengths: tuple[int, int]) -> tuple[int, int]:
         return lengths[0] * factors[0], lengths[1] * factors[1]
     fractions = [float(value) for value in layer.parameters.reals("fractionalScalingFactor")]
     exact = [length * factor for length, factor in zip(lengths, fractions, strict=False)]
-    if len(fractions) != 2 or not all(0 < size < 1 << 28 for size in exact):
+    if len(fractions) != 2 or not all(0.5 < size < 1 << 28 for size in exact):
         raise layer.damaged(f"fractionalScalingFactor {fractions}, expected 2 positive numbers")
     sizes = [round(size) for size in exact]
     if any(abs(size - found) > 1e-3 for size, found in zip(sizes, exact, strict=True)):
@@ -69,10 +69,14 @@ def _interpolated(graph: LayerGraph, tensor: Tensor, sizes: tuple[int, int], gri
     Two matrix products, so that the grid is the specification's own and no other's.
     """
     height, width = tensor.shape[-2:]
+    # Before matrices of that size are made.
+    result = checked((*tensor.shape[:-2], *sizes))
+    for length, size in ((height, sizes[0]), (width, sizes[1])):
+        checked((length, size))
     down = graph.constant(_between(grid(height, sizes[0]), height))
     across = graph.constant(_between(grid(width, sizes[1]), width).T)
     tall = graph.apply("MatMul", [down, tensor], (*tensor.shape[:-2], sizes[0], width))
-    return graph.apply("MatMul", [tall, across], (*tensor.shape[:-2], *sizes))
+    return graph.apply("MatMul", [tall, across], result)
 
 
 def _between(points: NDArray[Any], length: int) -> NDArray[Any]:
