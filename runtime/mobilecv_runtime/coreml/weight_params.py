@@ -22,7 +22,8 @@ from mobilecv_runtime.errors import BundleError
 Weights: TypeAlias = NDArray[np.float32]
 _Steps: TypeAlias = NDArray[np.uint8] | NDArray[np.int8]
 
-_STORAGES: Final = ("floatValue", "float16Value", "rawValue", "int8RawValue")
+_PLAIN: Final = ("floatValue", "float16Value")
+_STORAGES: Final = (*_PLAIN, "rawValue", "int8RawValue")
 
 
 def read_weights(
@@ -52,6 +53,9 @@ def read_weights(
         values = _halves(weights.data("float16Value"), where)
     else:
         values = _quantized(weights, stored[0], shape, where, channel_axis)
+    if stored[0] in _PLAIN:
+        # coremltools leaves an empty one where it has undone a quantization.
+        refuse_unread(weights.message("quantization"), where)
     refuse_unread(weights, where)
     if values.size != count:
         raise BundleError(f"{where}: {values.size} values, expected {count} for shape {shape}")

@@ -137,9 +137,10 @@ def test_signed_weights_with_a_table_are_refused() -> None:
         read(int8RawValue=bytes(24), quantization=table)
 
 
-def test_a_field_that_is_unknown_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="quantization"):
+def test_plain_weights_with_a_quantization_are_refused_unless_it_is_empty() -> None:
+    with pytest.raises(UnsupportedError, match="numberOfBits, linearQuantization"):
         read(floatValue=VALUES.ravel(), quantization=LINEAR)
+    np.testing.assert_array_equal(read(floatValue=VALUES.ravel(), quantization={}), VALUES)
 
 
 def test_a_claimed_size_is_never_allocated() -> None:
