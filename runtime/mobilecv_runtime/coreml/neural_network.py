@@ -11,6 +11,7 @@ from typing import Final
 from mobilecv_runtime.coreml.layer_schema import LAYER_TYPES
 from mobilecv_runtime.coreml.layers import LOWERINGS, Layer, LayerGraph, Tensor
 from mobilecv_runtime.coreml.layers.preprocessing import preprocessed
+from mobilecv_runtime.coreml.layers.pruned_graph import PrunedGraph
 from mobilecv_runtime.coreml.lowering import (
     SCORES,
     Arithmetic,
@@ -48,7 +49,7 @@ def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
             "as a classifier (coremltools: ClassifierConfig)"
         )
     network, description = model.message(_CLASSIFIER), model.message("description")
-    onnx = OnnxGraph()
+    onnx = PrunedGraph()
     graph = NetworkGraph(onnx, arithmetic)
     image = _image(description)
     graph.values[image.name] = _input(graph, onnx, network, image)

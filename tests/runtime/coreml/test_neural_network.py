@@ -121,6 +121,24 @@ def test_a_device_estimate_rounds_after_every_layer() -> None:
     np.testing.assert_array_equal(run(spec, pixels(), "device-estimate"), [expected])
 
 
+def test_relu6_as_coremltools_writes_it() -> None:
+    layers = [
+        layer("activation", "image", "shifted", linear={"alpha": 0.1, "beta": -5}),
+        layer("activation", "shifted", "rectified", ReLU={}),
+        layer("activation", "rectified", "turned", linear={"alpha": -1}),
+        layer("unary", "turned", "cut", type=7, alpha=-6),
+        layer("activation", "cut", "six", linear={"alpha": -1}),
+        layer("add", "six", "both"),
+        layer("pooling", "both", "scores", type=0, globalPooling=True, valid={}),
+    ]
+    layers[5]["input"] = ["six", "cut"]
+    np.testing.assert_array_equal(run(model(*layers), pixels()), [[0, 0, 0]])
+    layers[5]["input"] = ["six", "turned"]
+    x = np.maximum(pixels() * np.float32(0.1) - 5, 0)
+    expected = (np.minimum(x, 6) - x).max((0, 1))
+    np.testing.assert_allclose(run(model(*layers), pixels()), [expected], atol=1e-5)
+
+
 def test_a_network_as_converters_wrote_it_in_2017() -> None:
     from coremltools.models import datatypes
     from coremltools.models.neural_network import NeuralNetworkBuilder
@@ -297,3 +315,18 @@ def test_truncated_bytes_are_refused(length: int) -> None:
     cut = memoryview(small_network())[: length % (len(small_network()) - 1)]
     with pytest.raises(BundleError):
         lower_neural_network(Message(cut, "Model", SCHEMA), "stored")
+
+
+def test_relu6_costs_two_operations_and_nothing_unused_is_kept() -> None:
+    import onnx
+
+    layers = [
+        layer("activation", "image", "rectified", ReLU={}),
+        layer("activation", "rectified", "turned", linear={"alpha": -1}),
+        layer("unary", "turned", "cut", type=7, alpha=-6),
+        layer("activation", "cut", "six", linear={"alpha": -1}),
+        layer("pooling", "six", "scores", type=0, globalPooling=True, valid={}),
+    ]
+    graph = onnx.load_from_string(lowered(model(*layers)).onnx).graph
+    operations = [node.op_type for node in graph.node]
+    assert operations == ["Transpose", "Cast", "Relu", "Clip", "MaxPool", "Reshape", "Identity"]

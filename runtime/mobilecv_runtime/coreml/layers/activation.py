@@ -94,6 +94,8 @@ def _per_channel(graph: LayerGraph, layer: Layer, parameters: Message, field: st
 
 def affine(graph: LayerGraph, tensor: Tensor, scale: float, shift: float) -> Tensor:
     """Scale * x + shift, without the half that does nothing."""
+    if (scale, shift) == (-1.0, 0.0):
+        return graph.negate(tensor)
     if scale != 1.0:
         tensor = graph.pointwise("Mul", tensor, graph.number(scale))
     if shift != 0.0:

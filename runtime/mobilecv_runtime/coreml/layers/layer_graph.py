@@ -41,6 +41,7 @@ class LayerGraph:
         """Build on a graph, which may hold something already."""
         self._graph = graph
         self._reshaped: dict[str, Tensor] = {}
+        self._negated: dict[str, Tensor] = {}
 
     def constant(self, value: NDArray[Any]) -> Tensor:
         """Hold an array."""
@@ -95,6 +96,25 @@ class LayerGraph:
         origin = self._reshaped.get(tensor.name, tensor)
         result = self.apply(op, [origin, *parameters], origin.shape, **attributes)
         return self.reshape(result, tensor.shape)
+
+    def negate(self, tensor: Tensor) -> Tensor:
+        """Change the signs; twice is not at all."""
+        if tensor.name in self._negated:
+            return self._negated[tensor.name]
+        result = self.pointwise("Mul", tensor, self.number(-1.0))
+        self._negated[result.name] = tensor
+        return result
+
+    def at_least(self, tensor: Tensor, bound: float) -> Tensor:
+        """The larger of each value and a bound.
+
+        coremltools writes ReLU6 as -max(-x, -6). Since max(-x, -6) is -min(x, 6) exactly, the signs
+        cancel, and onnxruntime makes one operation of it and the convolution.
+        """
+        opposite = self._negated.get(tensor.name)
+        if opposite is None:
+            return self.pointwise("Clip", tensor, self.number(bound))
+        return self.negate(self.pointwise("Clip", opposite, "", self.number(-bound)))
 
     def binary(self, op: str, first: Tensor, second: Tensor) -> Tensor:
         """Add an arithmetic operation of two values with numpy's broadcasting."""

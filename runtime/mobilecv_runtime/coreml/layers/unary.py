@@ -32,7 +32,7 @@ def unary(graph: LayerGraph, layer: Layer) -> Tensor:
     if name == "POWER":
         return graph.pointwise("Pow", tensor, graph.number(alpha))
     if name == "THRESHOLD":
-        return graph.pointwise("Max", tensor, graph.number(alpha))
+        return graph.at_least(tensor, alpha)
     return graph.pointwise(_PLAIN[name], tensor)
 
 
