@@ -12,11 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mobilecv_runtime.coreml.layers import Tensor
 from mobilecv_runtime.coreml.lowering import Arithmetic, Lowered, UnsupportedError
-from mobilecv_runtime.coreml.neural_network import lower_neural_network
+from mobilecv_runtime.coreml.neural_network import (
+    NetworkGraph,
+    lower_layer,
+    lower_neural_network,
+)
+from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
 from mobilecv_runtime.coreml.protobuf import Message
 from mobilecv_runtime.coreml.schema import SCHEMA
 from mobilecv_runtime.errors import BundleError
+from neural_network_layers import layer_bytes
 
 GRAY, RGB, BGR = 10, 20, 30
 
@@ -315,6 +322,37 @@ def test_truncated_bytes_are_refused(length: int) -> None:
     cut = memoryview(small_network())[: length % (len(small_network()) - 1)]
     with pytest.raises(BundleError):
         lower_neural_network(Message(cut, "Model", SCHEMA), "stored")
+
+
+SINGLE_LAYERS: list[tuple[str, dict[str, Any]]] = [
+    ("upsample", {"fractionalScalingFactor": [1.5, 2], "mode": 1, "linearUpsampleMode": 1}),
+    ("resizeBilinear", {"targetSize": [3, 5], "mode": {"samplingMethod": 1}}),
+    ("sliceStatic", {"beginIds": [0] * 4, "endIds": [1] * 4, "strides": [1] * 4}),
+    ("constantPad", {"padAmounts": [0, 1, 2, 0, 1, 0, 0, 3]}),
+    ("rankPreservingReshape", {"targetShape": [0, -1, 2, 4]}),
+    ("tile", {"reps": [2, 3]}),
+    ("expandDims", {"axes": [0, 2]}),
+    ("reduceMean", {"axes": [1, -1]}),
+    ("reorganizeData", {"mode": 1, "blockSize": 2}),
+    ("crop", {"cropAmounts": {"borderAmounts": [{"startEdgeSize": 1}, {"endEdgeSize": 1}]}}),
+    ("batchnorm", {"channels": 4, "computeMeanVar": True, "instanceNormalization": True}),
+]
+
+
+@settings(max_examples=400, deadline=2000, derandomize=True)
+@given(st.data())
+def test_mangled_layers_are_lowered_or_refused_and_never_crash(data: st.DataObject) -> None:
+    kind, parameters = data.draw(st.sampled_from(SINGLE_LAYERS))
+    mangled = bytearray(layer_bytes(kind, parameters, 1))
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(mangled) - 1))
+        mangled[position] = data.draw(st.integers(0, 255))
+    graph = NetworkGraph(OnnxGraph(), "stored")
+    graph.values["x0"] = Tensor("x0", (1, 4, 6, 4))
+    try:
+        lower_layer(graph, Message(memoryview(mangled), "NeuralNetworkLayer", SCHEMA))
+    except BundleError:
+        return
 
 
 def test_relu6_costs_two_operations_and_nothing_unused_is_kept() -> None:
