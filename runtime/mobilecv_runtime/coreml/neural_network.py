@@ -1,0 +1,237 @@
+"""Lowers a neural-network classifier (`.mlmodel`) to an ONNX model.
+
+Source: `mlmodel/format/NeuralNetwork.proto` of https://github.com/apple/coremltools.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from mobilecv_runtime.coreml.layer_schema import LAYER_TYPES
+from mobilecv_runtime.coreml.layers import LOWERINGS, Layer, LayerGraph, Tensor
+from mobilecv_runtime.coreml.layers.preprocessing import preprocessed
+from mobilecv_runtime.coreml.layers.pruned_graph import PrunedGraph
+from mobilecv_runtime.coreml.lowering import (
+    SCORES,
+    Arithmetic,
+    Lowered,
+    UnsupportedError,
+    image_values,
+    refuse_unread,
+)
+from mobilecv_runtime.coreml.model import ImageFeature
+from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
+from mobilecv_runtime.coreml.protobuf import Message
+from mobilecv_runtime.coreml.schema import COLOR_SPACES
+from mobilecv_runtime.errors import BundleError
+
+_CLASSIFIER: Final = "neuralNetworkClassifier"
+_OTHERS: Final = ("neuralNetwork", "neuralNetworkRegressor")
+_LARGEST_SIDE: Final = 1 << 14
+
+
+def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
+    """Lower a neural-network classifier with one image input.
+
+    Args:
+        model: The `Model` message.
+        arithmetic: With `device-estimate`, the result of every layer is rounded to float16.
+
+    Raises:
+        UnsupportedError: If it holds anything that mobilecv does not understand.
+        BundleError: If it is damaged.
+    """
+    other = model.which(*_OTHERS)
+    if other is not None or not model.has(_CLASSIFIER):
+        raise UnsupportedError(
+            f"a Core ML {other or 'model without a neural network'}: it names no labels; export it "
+            "as a classifier (coremltools: ClassifierConfig)"
+        )
+    network, description = model.message(_CLASSIFIER), model.message("description")
+    onnx = PrunedGraph()
+    graph = NetworkGraph(onnx, arithmetic)
+    image = _image(description)
+    graph.values[image.name] = _input(graph, onnx, network, image)
+    for number, message in enumerate(network.messages("layers")):
+        lower_layer(graph, message, number)
+    labels = _labels(network)
+    scores = graph.value(_scores_name(network, description, graph))
+    if math.prod(scores.shape) != len(labels):
+        raise BundleError(
+            f"{len(labels)} labels for scores of shape {scores.shape}; convert the model again "
+            "with a label for each"
+        )
+    onnx.output(graph.reshape(scores, (1, len(labels))).name, "float32", SCORES)
+    _refuse_unread(model, network, description)
+    return Lowered(onnx=onnx.build(), labels=labels)
+
+
+class NetworkGraph(LayerGraph):
+    """A graph with the values that a network has named so far."""
+
+    def __init__(self, graph: OnnxGraph, arithmetic: Arithmetic) -> None:
+        """Build on a graph, which may hold something already."""
+        super().__init__(graph)
+        self.values: dict[str, Tensor] = {}
+        self.last = ""
+        """The name that was given last."""
+        self._arithmetic = arithmetic
+
+    def name(self, name: str, tensor: Tensor) -> None:
+        """Give a value its name."""
+        self.values[name] = self.stored(tensor)
+        self.last = name
+
+    def stored(self, tensor: Tensor) -> Tensor:
+        """A value as it is kept between two layers."""
+        return self.rounded(tensor) if self._arithmetic == "device-estimate" else tensor
+
+    def value(self, name: str) -> Tensor:
+        """The value of a name.
+
+        Raises:
+            BundleError: If no layer gives it.
+        """
+        if name not in self.values:
+            raise BundleError(f"no layer gives the value {name!r}; convert the model again")
+        return self.values[name]
+
+
+def _image(description: Message) -> ImageFeature:
+    inputs = description.messages("input")
+    kinds = [feature.message("type") for feature in inputs]
+    if len(inputs) != 1 or not kinds[0].has("imageType"):
+        found = ", ".join(
+            f"{feature.text('name')!r} ({' '.join(kind.present())})"
+            for feature, kind in zip(inputs, kinds, strict=True)
+        )
+        raise UnsupportedError(
+            f"inputs {found or 'none'}: expected one image; export with one image input "
+            "(coremltools: inputs=[ImageType(...)])"
+        )
+    feature, image = inputs[0], kinds[0].message("imageType")
+    name, space = feature.text("name"), COLOR_SPACES.get(image.integer("colorSpace"))
+    height, width = image.integer("height"), image.integer("width")
+    for field in ("enumeratedSizes", "imageSizeRange"):
+        image.data(field)  # Other sizes that the network takes; it runs at its default one.
+    feature.text("shortDescription")
+    kinds[0].integer("isOptional")  # Without its only image there is nothing to predict.
+    for message in (image, kinds[0], feature):
+        refuse_unread(message, f"input {name!r}")
+    if space is None or not (1 <= height <= _LARGEST_SIDE and 1 <= width <= _LARGEST_SIDE):
+        raise UnsupportedError(
+            f"input {name!r}: an image of {height}x{width} and colour space "
+            f"{image.integer('colorSpace')}; expected RGB, BGR or gray of a stated size"
+        )
+    return ImageFeature(name=name, height=height, width=width, color_space=space)
+
+
+def _input(graph: NetworkGraph, onnx: OnnxGraph, network: Message, image: ImageFeature) -> Tensor:
+    """The image as the first layer sees it: of rank 5 in old networks, with a sequence axis.
+
+    Source: `NeuralNetworkImageShapeMapping` of NeuralNetwork.proto.
+    """
+    shape = (1, image.channels, image.height, image.width)
+    pixels = Tensor(image_values(onnx, image), shape)
+    values = graph.stored(preprocessed(graph, network.messages("preprocessing"), image, pixels))
+    mapping = network.integer("imageInputShapeMapping")
+    network.integer("arrayInputShapeMapping")  # No input is an array.
+    if mapping not in (0, 1):
+        raise UnsupportedError(f"imageInputShapeMapping {mapping}, known are 0 and 1")
+    return values if mapping == 1 else graph.reshape(values, (1, *shape))
+
+
+def lower_layer(graph: NetworkGraph, message: Message, number: int = 0) -> None:
+    """Add a layer to a graph, and name its results there.
+
+    Args:
+        graph: Holds the values that go in.
+        message: A `NeuralNetworkLayer`.
+        number: Its place in the network, for errors when it has no name.
+
+    Raises:
+        UnsupportedError: If it holds anything that mobilecv does not understand.
+        BundleError: If it breaks the specification.
+    """
+    kinds = [field for field in message.present() if field in LAYER_TYPES.values()]
+    name = message.text("name") or str(number)
+    if len(kinds) != 1 or kinds[0] not in LOWERINGS:
+        raise UnsupportedError(
+            f"layer {name!r} is of type {' and '.join(kinds) or 'no known type'}, "
+            "which mobilecv does not run; please report it with the tool that wrote the file"
+        )
+    names = message.texts("output")
+    layer = Layer(
+        name=name,
+        kind=kinds[0],
+        parameters=message.message(kinds[0]),
+        inputs=[graph.value(value) for value in message.texts("input")],
+        outputs=len(names),
+    )
+    if layer.kind != "copy" and any(output in graph.values for output in names):
+        raise layer.damaged(f"gives {', '.join(names)}, a name that is given already")
+    lowered = LOWERINGS[layer.kind](graph, layer)
+    results = [lowered] if isinstance(lowered, Tensor) else lowered
+    if len(results) != len(names) or len(set(names) - {""}) != len(names):
+        raise layer.damaged(f"outputs {names}, expected {len(results)} different names")
+    message.integer("isUpdatable")  # Whether a device may train it changes no prediction.
+    _check_shapes(layer, message, "inputTensor", layer.inputs)
+    _check_shapes(layer, message, "outputTensor", results)
+    layer.refuse_unread()
+    refuse_unread(message, layer.where)
+    for output, result in zip(names, results, strict=True):
+        graph.name(output, result)
+
+
+def _check_shapes(
+    layer: Layer, message: Message, field: str, tensors: tuple[Tensor, ...] | list[Tensor]
+) -> None:
+    """Compare with the shapes that the file states, where it does: the converter's own opinion."""
+    stated = message.messages(field)
+    if not stated:
+        return
+    if len(stated) != len(tensors):
+        raise layer.damaged(f"{len(stated)} entries in {field}, expected {len(tensors)}")
+    for entry, tensor in zip(stated, tensors, strict=True):
+        rank, sizes = entry.integer("rank"), entry.integers("dimValue")
+        known = [size for size in zip(sizes, tensor.shape, strict=False) if size[0] > 0]
+        refuse_unread(entry, layer.where)
+        if rank != tensor.rank or any(size != found for size, found in known):
+            raise layer.unsupported(f"{field} says {sizes} where its layers give {tensor.shape}")
+
+
+def _labels(network: Message) -> tuple[str, ...]:
+    strings, integers = network.has("stringClassLabels"), network.has("int64ClassLabels")
+    if strings == integers:
+        raise BundleError("no class labels; export the model as a classifier with its labels")
+    if strings:
+        message = network.message("stringClassLabels")
+        labels = tuple(message.texts("vector"))
+    else:
+        message = network.message("int64ClassLabels")
+        labels = tuple(map(str, message.integers("vector")))
+    refuse_unread(message, "class labels")
+    return labels
+
+
+def _scores_name(network: Message, description: Message, graph: NetworkGraph) -> str:
+    """Which value holds the scores: a field says it, or an output does, or it is the last."""
+    stated = network.text("labelProbabilityLayerName")
+    dictionary = description.text("predictedProbabilitiesName")
+    if stated:
+        return stated
+    return dictionary if dictionary in graph.values else graph.last
+
+
+def _refuse_unread(model: Message, network: Message, description: Message) -> None:
+    network.data("updateParams")  # How to train it on a device.
+    description.messages("output")
+    description.text("predictedFeatureName")
+    description.message("metadata")
+    description.messages("trainingInput")
+    model.integer("specificationVersion")
+    model.integer("isUpdatable")
+    refuse_unread(network, _CLASSIFIER)
+    refuse_unread(description, "description")
+    refuse_unread(model, "model")
