@@ -233,6 +233,7 @@ def bench_command(
     """Time every artifact and the source side by side, each in a process of its own."""
     from mobilecv.benchmarking import benchmark
     from mobilecv_runtime.report import bench_table
+    from mobilecv_runtime.runners.coreml import EXECUTOR
 
     narrator = _Narrator()
     report = benchmark(_found(bundle), device=device, threads=threads, runs=runs, progress=narrator)
@@ -244,6 +245,8 @@ def bench_command(
         f"{report.bundle} on {report.machine}, {report.threads} thread(s), one image at a time; "
         f"preparing a 1280x960 JPEG takes {report.preprocessing * 1e3:.1f} ms on top"
     )
+    if any(getattr(timing, "engine", "") == EXECUTOR for timing in report.timings):
+        _say(f"Core ML files were run by {EXECUTOR}: no measure of a phone.")
     if report.is_noisy:
         _say("The machine was busy: rounds spread by more than 20 %, so trust ratios, not times.")
 

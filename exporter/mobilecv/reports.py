@@ -15,6 +15,7 @@ from mobilecv_runtime.report import (
     verdict_cells,
     without_empty_columns,
 )
+from mobilecv_runtime.runners.coreml import EXECUTOR
 
 _SHOWN_LABELS = 10
 
@@ -69,6 +70,8 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
     """What is to be said below that table."""
     for note in report.notes:
         yield f"note: {note}"
+    if any(row.engine == EXECUTOR for row in report.rows):
+        yield f"Core ML files were run by {EXECUTOR}."
     agree, differ, skipped = (
         sum(row.verdict.outcome == outcome for row in report.rows if row.id != SOURCE)
         for outcome in ("agrees", "differs", "skipped")

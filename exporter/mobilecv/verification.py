@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,28 @@ import numpy as np
 
 from mobilecv import sources
 from mobilecv.progress import SILENT, Progress
+from mobilecv.sources.base import Reference
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child, Worker
+from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import BundleError, MissingDependencyError, SourceError, UsageError
-from mobilecv_runtime.manifest import ArtifactEntry
 from mobilecv_runtime.parity import Verdict, skipped
 from mobilecv_runtime.photos import Photo, PhotoFolder, PreparedPhotos
-from mobilecv_runtime.runners import EngineUnavailableError, Runner, open_runner
+from mobilecv_runtime.runners import Runner, open_runner
+from mobilecv_runtime.runners.coreml import (
+    COREML_SUFFIXES,
+    ExecutedCoremlRunner,
+    has_apple_runtime,
+)
 from mobilecv_runtime.spec import FloatArray, Precision, UInt8Array, one_of
 from mobilecv_runtime.verdicts import contract_verdict, scores_verdict
 
 SOURCE = "source"
+EXECUTED = "(executed)"
+"""Marks a Core ML file in mobilecv's executor, where Apple's runtime ran it too."""
+ESTIMATED = "(fp16 estimate)"
+"""Marks a Core ML file whose float16 values were rounded as a device would."""
 _PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8-weights", "int8")
 
 
@@ -34,6 +45,8 @@ class Row:
 
     id: str
     precision: str
+    engine: str
+    """What ran it; empty if nothing did."""
     verdict: Verdict
     correct: int | None
     """Photos of known class that it named right; None without such photos, or if skipped."""
@@ -75,6 +88,7 @@ class VerifyReport:
                 {
                     "id": row.id,
                     "precision": row.precision,
+                    "engine": row.engine,
                     **row.verdict.to_json(),
                     "correct": row.correct,
                     "accuracy": None if row.correct is None else row.correct / self.labelled,
@@ -147,19 +161,47 @@ def verify(
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """One way to run one artifact."""
+
+    id: str
+    precision: Precision
+    make: Callable[[], Runner]
+    golden_only: bool = False
+    """Whether it is too slow for more than the golden images."""
+
+
+def _subjects(bundle: Bundle) -> Iterator[_Subject]:
+    """Every artifact, and Core ML files in every way that tells something more."""
+    for entry in bundle.manifest.artifacts:
+        path, precision = bundle.file(entry), one_of(entry.precision, _PRECISIONS, "precision")
+        yield _Subject(id=entry.id, precision=precision, make=partial(open_runner, path))
+        if path.suffix not in COREML_SUFFIXES:
+            continue
+        if has_apple_runtime():
+            executed = partial(ExecutedCoremlRunner, path)
+            yield _Subject(id=f"{entry.id} {EXECUTED}", precision=precision, make=executed)
+        if precision == "float16":
+            estimated = partial(ExecutedCoremlRunner, path, arithmetic="device-estimate")
+            yield _Subject(
+                id=f"{entry.id} {ESTIMATED}", precision=precision, make=estimated, golden_only=True
+            )
+
+
 class _Check:
     """Collects the answers of source and artifacts, batch by batch."""
 
     def __init__(self, bundle: Bundle, reference: Worker | None) -> None:
         self._bundle, self._reference = bundle, reference
-        self._entries = {entry.id: entry for entry in bundle.manifest.artifacts}
+        self._subjects = {subject.id: subject for subject in _subjects(bundle)}
         self._runners: dict[str, Runner] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._scores: dict[str, list[FloatArray]] = {SOURCE: []}
         self._names: list[str] = []
         self._truth: list[int | None] = []
-        for entry in bundle.manifest.artifacts:
-            self._open(entry)
+        for subject in self._subjects.values():
+            self._open(subject)
 
     @property
     def images(self) -> int:
@@ -175,7 +217,8 @@ class _Check:
             expected = self._reference.call("scores", pixels)
         self._scores[SOURCE].append(expected)
         for id_, runner in self._runners.items():
-            self._scores[id_].append(runner.scores(pixels))
+            if photos is None or not self._subjects[id_].golden_only:
+                self._scores[id_].append(runner.scores(pixels))
         self._names.extend(names)
         self._truth.extend([photo.truth for photo in photos] if photos else [None] * len(names))
 
@@ -183,22 +226,35 @@ class _Check:
         expected = np.concatenate(self._scores[SOURCE])
         if self._reference is not None:
             yield self._source_row(expected)
-        for id_, entry in self._entries.items():
-            precision = one_of(entry.precision, _PRECISIONS, "precision")
-            verdict, correct = self._verdicts.get(id_), None
+        for id_, subject in self._subjects.items():
+            verdict, correct, engine = self._verdicts.get(id_), None, ""
             if verdict is None:
-                scores = np.concatenate(self._scores[id_])
-                verdict = scores_verdict(scores, precision, expected, self._names)
-                correct = self._correct(scores)
-            yield Row(id=id_, precision=precision, verdict=verdict, correct=correct)
+                scores, engine = np.concatenate(self._scores[id_]), self._runners[id_].engine
+                count = len(scores)
+                verdict = scores_verdict(
+                    scores, subject.precision, expected[:count], self._names[:count]
+                )
+                correct = None if subject.golden_only else self._correct(scores)
+            yield Row(
+                id=id_,
+                precision=subject.precision,
+                engine=engine,
+                verdict=verdict,
+                correct=correct,
+            )
 
     def _source_row(self, scores: FloatArray) -> Row:
         """The source against its own recorded scores: does it still answer as at the export?"""
         recorded = self._bundle.golden.scores
-        verdict = scores_verdict(
-            scores[: len(recorded)], "float32", recorded, self._names[: len(recorded)]
+        count = len(recorded)
+        verdict = scores_verdict(scores[:count], "float32", recorded, self._names[:count])
+        return Row(
+            id=SOURCE,
+            precision="",
+            engine=Reference.engine,
+            verdict=verdict,
+            correct=self._correct(scores),
         )
-        return Row(id=SOURCE, precision="", verdict=verdict, correct=self._correct(scores))
 
     def _correct(self, scores: FloatArray) -> int | None:
         if not self.labelled:
@@ -206,20 +262,20 @@ class _Check:
         best = scores.argmax(axis=1)
         return sum(int(best[i]) == truth for i, truth in enumerate(self._truth))
 
-    def _open(self, entry: ArtifactEntry) -> None:
+    def _open(self, subject: _Subject) -> None:
         try:
-            runner = open_runner(self._bundle.file(entry))
-        except (EngineUnavailableError, MissingDependencyError) as error:
-            self._verdicts[entry.id] = skipped(str(error))
+            runner = subject.make()
+        except (MissingDependencyError, UnsupportedError) as error:
+            self._verdicts[subject.id] = skipped(str(error))
             return
         except BundleError as error:
-            self._verdicts[entry.id] = Verdict(outcome="differs", reasons=(str(error),))
+            self._verdicts[subject.id] = Verdict(outcome="differs", reasons=(str(error),))
             return
         wrong = contract_verdict(runner, self._bundle.contract)
         if wrong is not None:
-            self._verdicts[entry.id] = wrong
+            self._verdicts[subject.id] = wrong
             return
-        self._runners[entry.id], self._scores[entry.id] = runner, []
+        self._runners[subject.id], self._scores[subject.id] = runner, []
 
 
 def _source_path(

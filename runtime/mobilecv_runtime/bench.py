@@ -18,9 +18,9 @@ from PIL import Image
 
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child
-from mobilecv_runtime.errors import MobileCVError, WorkerError
+from mobilecv_runtime.errors import MobileCVError
 from mobilecv_runtime.images import prepare
-from mobilecv_runtime.runners import EngineUnavailableError, Runner, open_runner
+from mobilecv_runtime.runners import Runner, open_runner
 from mobilecv_runtime.spec import ImageInput, UInt8Array
 
 WARMUP_RUNS: Final = 3
@@ -44,6 +44,8 @@ class Timing:
     """What was measured of one contender. Times are in seconds, for one image."""
 
     name: str
+    engine: str
+    """What ran it."""
     bytes: int
     load: float
     """From nothing to ready, imports of the engine included."""
@@ -73,6 +75,7 @@ class Timing:
         """The timing as JSON values, in milliseconds and bytes."""
         return {
             "name": self.name,
+            "engine": self.engine,
             "bytes": self.bytes,
             "load_ms": self.load * 1e3,
             "first_ms": self.first * 1e3,
@@ -105,10 +108,7 @@ class Stopwatch:
     def __init__(self, make: Callable[[], Runner]) -> None:
         """Open the contender; what that takes is its load time."""
         started = time.perf_counter()
-        try:
-            self._runner = make()
-        except EngineUnavailableError as error:
-            raise WorkerError(str(error)) from error
+        self._runner = make()
         self._load = time.perf_counter() - started
 
     def start(self, pixels: UInt8Array) -> tuple[float, float]:
@@ -124,6 +124,10 @@ class Stopwatch:
         for _ in range(WARMUP_RUNS):
             self._time(pixels)
         return self._load, first
+
+    def engine(self) -> str:
+        """What runs it."""
+        return self._runner.engine
 
     def round(self, pixels: UInt8Array, runs: int) -> tuple[float, ...]:
         """Run that often; the seconds of each."""
@@ -170,6 +174,7 @@ def measure(
     per_round = max(1, -(-runs // rounds))
     watches: dict[str, Child] = {}
     started: dict[str, tuple[float, float]] = {}
+    engines: dict[str, str] = {}
     failed: dict[str, str] = {}
     samples: dict[str, list[tuple[float, ...]]] = {each.name: [] for each in contenders}
     with ExitStack() as stack:
@@ -179,6 +184,7 @@ def measure(
             try:
                 watch = stack.enter_context(Child(Stopwatch, each.make, log=log))
                 started[each.name] = watch.call("start", pixels)
+                engines[each.name] = watch.call("engine")
                 watches[each.name] = watch
             except MobileCVError as error:
                 failed[each.name] = str(error)
@@ -191,6 +197,7 @@ def measure(
             if each.name in failed
             else Timing(
                 name=each.name,
+                engine=engines[each.name],
                 bytes=each.bytes,
                 load=started[each.name][0],
                 first=started[each.name][1],

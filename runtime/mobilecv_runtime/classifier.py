@@ -11,7 +11,7 @@ from PIL import Image
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.errors import BundleError, MissingDependencyError
 from mobilecv_runtime.images import prepare
-from mobilecv_runtime.runners import RUNNERS, EngineUnavailableError, Runner, open_runner
+from mobilecv_runtime.runners import RUNNERS, Runner, open_runner
 from mobilecv_runtime.spec import Contract
 
 
@@ -48,7 +48,7 @@ class Classifier:
         """
         path = Path(path)
         if path.suffix.lower() in RUNNERS:
-            self.artifact, self._runner = path.name, _open_artifact(path, threads)
+            self.artifact, self._runner = path.name, open_runner(path, threads=threads)
         else:
             bundle = Bundle.open(path)
             self.artifact, self._runner = _open_from_bundle(bundle, artifact, threads)
@@ -80,21 +80,14 @@ class Classifier:
         return [Prediction(names[index], float(scores[index])) for index in order]
 
 
-def _open_artifact(path: Path, threads: int) -> Runner:
-    try:
-        return open_runner(path, threads=threads)
-    except EngineUnavailableError as error:
-        raise MissingDependencyError(f"{path}: {error}") from error
-
-
 def _open_from_bundle(bundle: Bundle, wanted: str | None, threads: int) -> tuple[str, Runner]:
     if wanted is not None:
         entry = bundle.artifact(wanted)
-        return entry.id, _open_artifact(bundle.file(entry), threads)
+        return entry.id, open_runner(bundle.file(entry), threads=threads)
     reasons = []
     for entry in bundle.manifest.artifacts:
         try:
             return entry.id, open_runner(bundle.file(entry), threads=threads)
-        except (EngineUnavailableError, MissingDependencyError) as error:
+        except MissingDependencyError as error:
             reasons.append(f"{entry.id}: {error}")
     raise MissingDependencyError(f"{bundle.path}: no artifact runs here ({'; '.join(reasons)})")

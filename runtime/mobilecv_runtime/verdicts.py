@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.errors import BundleError, MissingDependencyError
 from mobilecv_runtime.parity import (
     TOLERANCES,
@@ -17,7 +18,7 @@ from mobilecv_runtime.parity import (
     labels_verdict,
     skipped,
 )
-from mobilecv_runtime.runners import EngineUnavailableError, Runner, open_runner
+from mobilecv_runtime.runners import Runner, open_runner
 from mobilecv_runtime.spec import Contract, FloatArray, Precision, UInt8Array
 
 
@@ -45,7 +46,7 @@ def artifact_verdict(
     """Run one artifact on images and judge it; what cannot be run is skipped with the reason."""
     try:
         runner = open_runner(path)
-    except (EngineUnavailableError, MissingDependencyError) as error:
+    except (MissingDependencyError, UnsupportedError) as error:
         return skipped(str(error))
     except BundleError as error:
         return Verdict(outcome="differs", reasons=(str(error),))

@@ -66,6 +66,8 @@ class Reference:
     artifacts carry.
     """
 
+    engine = "the source's own framework"
+
     def __init__(self, source: SourceModel, contract: Contract) -> None:
         """Put a source under a contract."""
         self._source = source

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Final
 
 from mobilecv_runtime.errors import BundleError
-from mobilecv_runtime.runners.base import EngineUnavailableError, Runner
-from mobilecv_runtime.runners.coreml import CoremlRunner
+from mobilecv_runtime.runners.base import Runner
+from mobilecv_runtime.runners.coreml import open_coreml
 from mobilecv_runtime.runners.onnx import OnnxRunner
 from mobilecv_runtime.runners.tflite import TfliteRunner
 
 RUNNERS: Final[Mapping[str, Callable[..., Runner]]] = {
     ".tflite": TfliteRunner,
     ".onnx": OnnxRunner,
-    ".mlmodel": CoremlRunner,
-    ".mlpackage": CoremlRunner,
+    ".mlmodel": open_coreml,
+    ".mlpackage": open_coreml,
 }
 
-__all__ = ["RUNNERS", "EngineUnavailableError", "Runner", "open_runner"]
+__all__ = ["RUNNERS", "Runner", "open_runner"]
 
 
 def open_runner(path: Path, *, threads: int = 1) -> Runner:
@@ -32,7 +32,6 @@ def open_runner(path: Path, *, threads: int = 1) -> Runner:
     Raises:
         BundleError: If it is missing, damaged or of an unknown kind.
         MissingDependencyError: If its engine is not installed.
-        EngineUnavailableError: If no engine for it exists on this operating system.
     """
     if not path.exists():
         raise BundleError(f"{path}: no such artifact")

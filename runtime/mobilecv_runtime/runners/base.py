@@ -11,12 +11,12 @@ from mobilecv_runtime.errors import BundleError
 from mobilecv_runtime.spec import Contract, FloatArray, UInt8Array
 
 
-class EngineUnavailableError(Exception):
-    """No engine on this machine can run such a file; the message says why and what would."""
-
-
 class Runner(Protocol):
     """An artifact in the engine that runs it."""
+
+    @property
+    def engine(self) -> str:
+        """What runs it, in words for a report."""
 
     @property
     def contract(self) -> Contract | None:

@@ -1,62 +1,109 @@
-"""Runs Core ML files in Apple's runtime, on a Mac."""
+"""Runs Core ML files: in Apple's runtime on a Mac, and anywhere by mobilecv's own executor."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
-from mobilecv_runtime.coreml.model import CONTRACT_KEY, read_coreml
+from mobilecv_runtime.coreml.executor import CoremlExecutor
+from mobilecv_runtime.coreml.lowering import Arithmetic
+from mobilecv_runtime.coreml.model import CONTRACT_KEY, ImageFeature, read_coreml
 from mobilecv_runtime.errors import BundleError, guest
-from mobilecv_runtime.runners.base import EngineUnavailableError, check_pixels
+from mobilecv_runtime.runners.base import Runner, check_pixels
 from mobilecv_runtime.spec import Contract, FloatArray, Labels, UInt8Array
 
+COREML_SUFFIXES: Final = (".mlmodel", ".mlpackage")
+APPLE: Final = "Apple's Core ML"
+EXECUTOR: Final = "mobilecv's executor of the Core ML specification, not Apple's runtime"
 
-class CoremlRunner:
-    """An `.mlmodel` or `.mlpackage` in Apple's Core ML, one image at a time."""
+
+class _CoremlFile:
+    """What a Core ML file says about itself, as a runner needs it."""
+
+    def __init__(self, path: Path) -> None:
+        description = read_coreml(path)
+        image, probabilities = description.image, description.probabilities
+        if image is None or probabilities is None or not description.labels:
+            raise BundleError(f"{path}: not a classifier with one image input")
+        self.name = path.name
+        self.image: ImageFeature = image
+        self.probabilities: str = probabilities
+        self.labels: tuple[str, ...] = description.labels
+        contract = description.metadata.get(CONTRACT_KEY)
+        self.contract = (
+            Contract.from_json(json.loads(contract), Labels(self.labels)) if contract else None
+        )
+
+    def check(self, pixels: UInt8Array) -> None:
+        image = self.image
+        check_pixels(pixels, (image.height, image.width, image.channels), self.name)
+
+
+class ExecutedCoremlRunner:
+    """An `.mlmodel` or `.mlpackage` in mobilecv's executor, on any operating system."""
+
+    engine = EXECUTOR
+
+    def __init__(self, path: Path, *, threads: int = 1, arithmetic: Arithmetic = "stored") -> None:
+        """Load the file; see `CoremlExecutor`.
+
+        Raises:
+            BundleError: If it is damaged, no image classifier, or not understood.
+            MissingDependencyError: If onnx or onnxruntime is not installed.
+        """
+        self._file = _CoremlFile(path)
+        self.label_names, self.contract = self._file.labels, self._file.contract
+        self._executor = CoremlExecutor(path, arithmetic=arithmetic, threads=threads)
+
+    def scores(self, pixels: UInt8Array) -> FloatArray:
+        """Answer a batch; see `Runner.scores`."""
+        self._file.check(pixels)
+        return self._executor.scores(pixels)
+
+
+class AppleCoremlRunner:
+    """An `.mlmodel` or `.mlpackage` in Apple's Core ML on the CPU, on a Mac."""
+
+    engine = APPLE
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         """Load the file; Core ML chooses its own number of threads.
 
         Raises:
-            EngineUnavailableError: On any other system than macOS.
             MissingDependencyError: If coremltools is not installed.
             BundleError: If the file is damaged or no image classifier.
         """
         del threads
-        description = read_coreml(path)
-        image, probabilities = description.image, description.probabilities
-        if image is None or probabilities is None or not description.labels:
-            raise BundleError(f"{path}: not a classifier with one image input")
-        self.label_names = description.labels
-        contract = description.metadata.get(CONTRACT_KEY)
-        self.contract = (
-            Contract.from_json(json.loads(contract), Labels(description.labels))
-            if contract
-            else None
-        )
-        if platform.system() != "Darwin":
-            raise EngineUnavailableError(
-                "Core ML runs on macOS only; its labels and metadata were read, "
-                "its numbers were not checked here"
-            )
+        self._file = _CoremlFile(path)
+        self.label_names, self.contract = self._file.labels, self._file.contract
         coremltools = guest("coremltools", extra="coreml")
-        self._file, self._image, self._probabilities = path.name, image, probabilities
         self._model: Any = coremltools.models.MLModel(
             str(path), compute_units=coremltools.ComputeUnit.CPU_ONLY
         )
 
     def scores(self, pixels: UInt8Array) -> FloatArray:
         """Answer a batch; see `Runner.scores`."""
-        image = self._image
-        check_pixels(pixels, (image.height, image.width, image.channels), self._file)
+        self._file.check(pixels)
         return np.stack([self._one(photo) for photo in pixels])
 
     def _one(self, photo: UInt8Array) -> FloatArray:
-        picture = Image.fromarray(photo[..., 0] if self._image.channels == 1 else photo)
-        answer = self._model.predict({self._image.name: picture})[self._probabilities]
+        picture = Image.fromarray(photo[..., 0] if self._file.image.channels == 1 else photo)
+        answer = self._model.predict({self._file.image.name: picture})[self._file.probabilities]
         return np.asarray([answer[name] for name in self.label_names], np.float32)
+
+
+def has_apple_runtime() -> bool:
+    """Whether Apple's runtime can be called from here."""
+    return platform.system() == "Darwin" and importlib.util.find_spec("coremltools") is not None
+
+
+def open_coreml(path: Path, *, threads: int = 1) -> Runner:
+    """Load a file into Apple's runtime where it is there, else into mobilecv's executor."""
+    runner = AppleCoremlRunner if has_apple_runtime() else ExecutedCoremlRunner
+    return runner(path, threads=threads)

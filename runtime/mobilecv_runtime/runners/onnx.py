@@ -19,6 +19,8 @@ CONTRACT_KEY = "mobilecv"
 class OnnxRunner:
     """An `.onnx` file in ONNX Runtime on the CPU."""
 
+    engine = "ONNX Runtime"
+
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         """Load the file.
 

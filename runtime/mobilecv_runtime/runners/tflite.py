@@ -25,6 +25,8 @@ CONTRACT_FILE = "mobilecv.json"
 class TfliteRunner:
     """A `.tflite` file in LiteRT with XNNPACK on the CPU, one image at a time."""
 
+    engine = "LiteRT"
+
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         """Load the file.
 
