@@ -31,6 +31,7 @@ _OPSETS: Final = ("CoreML5", "CoreML6", "CoreML7", "CoreML8", "CoreML9")
 """The sets of operations of iOS 15, 16, 17, 18 and 26."""
 
 _LARGEST_SIDE: Final = 16384
+_LONGEST_MESSAGE: Final = 500
 _INFORMATIVE_ATTRIBUTES: Final = ("buildInfo",)
 """Attributes of a program that say how it was made."""
 
@@ -47,6 +48,19 @@ def lower_ml_program(model: Message, weights_folder: Path, arithmetic: Arithmeti
         UnsupportedError: If something in it is not understood.
         BundleError: If it is damaged, or no classifier of one image.
     """
+    try:
+        return _lower(model, weights_folder, arithmetic)
+    except BundleError as error:
+        raise type(error)(_one_line(str(error))) from error
+
+
+def _one_line(message: str) -> str:
+    """A message whose names, which come from the file, cannot break out of its line."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in message)
+    return printable.strip()[:_LONGEST_MESSAGE]
+
+
+def _lower(model: Message, weights_folder: Path, arithmetic: Arithmetic) -> Lowered:
     image = _described_image(model)
     function = _main_function(model)
     graph = OnnxGraph()
