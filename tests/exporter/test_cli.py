@@ -61,9 +61,12 @@ def test_verify_finds_the_bundle_below_the_current_folder(cli: Cli, bundle: Path
     assert report["agrees"] is True
     assert report["bundle"] == bundle.name
     outcomes = {entry["id"]: entry["outcome"] for entry in report["artifacts"]}
-    assert outcomes["tflite-int8"] == "agrees"
-    assert len(outcomes) == 10  # nine artifacts and the source
-    assert all(entry["reasons"] for entry in report["artifacts"] if entry["outcome"] == "skipped")
+    assert set(outcomes.values()) == {"agrees"}
+    assert {"source", "coreml", "mlpackage", "mlpackage (fp16 estimate)", "onnx-int8"} <= (
+        outcomes.keys()
+    )
+    engines = {entry["id"]: entry["engine"] for entry in report["artifacts"]}
+    assert "not Apple's runtime" in engines["mlpackage (fp16 estimate)"]
 
 
 def test_the_newest_of_several_bundles_is_taken_aloud(cli: Cli, bundle: Path) -> None:
@@ -87,7 +90,7 @@ def test_a_failed_check_exits_with_1(cli: Cli, bundle: Path) -> None:
     done = cli("verify", "--no-source")
     assert done.returncode == 1
     assert "✗ DIFFERS" in done.stdout
-    assert "7 differ" in done.stdout or "9 differ" in done.stdout
+    assert re.search(r"\b0 agree, 1\d differ, 0 skipped", done.stdout)
 
 
 def test_a_damaged_bundle_exits_with_6(cli: Cli, bundle: Path) -> None:

@@ -29,10 +29,6 @@ def test_all_exports_every_target(exported: Path) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_agrees_with_its_source(target: str, exported: Path) -> None:
     parity = exported_parity(exported)[target]
-    if TARGETS[target].format == "coreml" and sys.platform != "darwin":
-        assert parity["outcome"] == "skipped"
-        assert parity["reasons"]
-        return
     assert parity["outcome"] == "agrees", parity
     if TARGETS[target].precision == "float32":
         assert parity["max_difference"] <= 1e-5
@@ -95,8 +91,7 @@ def test_every_head_preset_and_colour_agrees_in_float32(
     bundle = Bundle.open(tmp_path / f"{kind}-mobilecv")
     assert bundle.contract.image.shape == shape
     for id_, parity in exported_parity(bundle.path).items():
-        expected = "skipped" if id_ == "coreml" and sys.platform != "darwin" else "agrees"
-        assert parity["outcome"] == expected, (id_, parity)
+        assert parity["outcome"] == "agrees", (id_, parity)
     coreml = inspect(bundle.path / f"{kind}.mlmodel")
     color = bundle.contract.preprocessing.color
     on_input = color if scaler.partition(" ")[0] != "none:" else "RGB"

@@ -12,7 +12,8 @@ from mobilecv_runtime.images import prepare
 from mobilecv_runtime.runners import open_runner
 
 RUNNABLE = [
-    "tflite", "tflite-fp16", "tflite-dynamic", "tflite-int8", "onnx", "onnx-fp16", "onnx-int8",
+    "coreml", "mlpackage", "tflite", "tflite-fp16", "tflite-dynamic", "tflite-int8", "onnx",
+    "onnx-fp16", "onnx-int8",
 ]  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def test_every_artifact_names_the_digit(artifact: str, exported: Path, seven: Pa
     assert predictions[0].probability >= predictions[1].probability
 
 
-@pytest.mark.parametrize("file", ["digits-int8.tflite", "digits-fp16.onnx"])
+@pytest.mark.parametrize("file", ["digits-int8.tflite", "digits-fp16.onnx", "digits.mlmodel"])
 def test_an_artifact_alone_carries_all_that_is_needed(
     file: str, exported: Path, seven: Path, tmp_path: Path
 ) -> None:
@@ -65,7 +66,7 @@ def test_a_missing_artifact_is_refused(tmp_path: Path) -> None:
         Classifier(tmp_path / "a.tflite")
 
 
-@pytest.mark.parametrize("artifact", ["tflite", "onnx"])
+@pytest.mark.parametrize("artifact", ["mlpackage", "tflite", "onnx"])
 def test_classifying_imports_no_training_framework(
     artifact: str, exported: Path, seven: Path
 ) -> None:

@@ -53,7 +53,7 @@ def _convert(job: Job, *, backend: Literal["neuralnetwork", "mlprogram"]) -> Non
 
 
 def _exact_passes(ct: Any) -> Any:
-    """coremltools' passes without the one that changes the numbers.
+    """All passes of coremltools without the one that changes the numbers.
 
     `fuse_elementwise_to_batchnorm` turns a multiplication and an addition into a batch
     normalisation of variance 1, whose default epsilon of 1e-5 then divides the scale by

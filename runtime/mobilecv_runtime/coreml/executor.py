@@ -34,6 +34,7 @@ class CoremlExecutor:
             MissingDependencyError: If onnx or onnxruntime is not installed.
         """
         lowered = lower(path, arithmetic)
+        self._path = path
         self.labels = lowered.labels
         """The labels in the order of the scores."""
         onnxruntime = guest("onnxruntime", extra="onnx")
@@ -58,10 +59,20 @@ class CoremlExecutor:
 
         Returns:
             (count, labels), float32.
+
+        Raises:
+            BundleError: If the file asks for something impossible.
         """
-        return np.concatenate(
-            [self._session.run([SCORES], {PIXELS: image[None]})[0] for image in pixels]
-        )
+        return np.concatenate([self._one(image[None]) for image in pixels])
+
+    def _one(self, image: UInt8Array) -> FloatArray:
+        try:
+            (scores,) = self._session.run([SCORES], {PIXELS: image})
+        # Such as an index outside of its array, which only the values show.
+        except Exception as error:
+            lines = str(error).strip().splitlines()
+            raise BundleError(f"{self._path}: cannot be executed ({lines[0]})") from error
+        return np.asarray(scores, np.float32)
 
 
 def lower(path: Path, arithmetic: Arithmetic) -> Lowered:

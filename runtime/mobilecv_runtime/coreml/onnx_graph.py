@@ -41,7 +41,7 @@ class OnnxGraph:
     def constant(self, value: NDArray[Any]) -> str:
         """Hold an array in the graph; its type is kept as it is."""
         name = self._fresh("constant")
-        array = np.ascontiguousarray(value)
+        array = np.asarray(value, order="C")
         self._initializers.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
