@@ -68,8 +68,8 @@ TOLERANCES: Final[Mapping[Precision, Tolerance]] = {
     ),
 }
 """float32: what summing in another order costs (Optimum and the Hugging Face exporters use 1e-5 and
-1e-4). float16: weights rounded to 11 bits cost up to 1e-2 on confident networks of ImageNet size, and
-up to 0.02 in the mean of ln p on the networks measured here, where a std off by 5 % costs 0.08.
+1e-4). float16: weights rounded to 11 bits cost up to 1e-2 on confident networks of ImageNet size,
+and up to 0.02 in the mean of ln p on the networks measured here, where a std off by 5 % costs 0.08.
 int8: "within 2 %" is usual for per-channel quantisation (arXiv 1806.08342); one image may move a
 lot without harm, so its largest difference is reported and not judged."""
 
