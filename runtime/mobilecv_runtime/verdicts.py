@@ -47,14 +47,19 @@ def artifact_verdict(
     try:
         runner = open_runner(path)
     except (MissingDependencyError, UnsupportedError) as error:
-        return skipped(str(error))
+        return skipped(_without(path, error))
     except BundleError as error:
-        return Verdict(outcome="differs", reasons=(str(error),))
+        return Verdict(outcome="differs", reasons=(_without(path, error),))
     wrong = contract_verdict(runner, contract)
     if wrong is not None:
         return wrong
     scores = runner.scores(images.pixels)
     return scores_verdict(scores, precision, images.scores, images.names)
+
+
+def _without(path: Path, error: Exception) -> str:
+    """What an error says, without the file that the report names anyway."""
+    return str(error).removeprefix(f"{path}: ")
 
 
 def contract_verdict(runner: Runner, contract: Contract) -> Verdict | None:

@@ -75,7 +75,7 @@ def test_int8_without_its_float_twin_leaves_no_float_file(
     ("kind", "suffix", "words", "shape", "scaler"),
     [
         ("gray", ".h5", ["--preset", "unit"], (12, 20, 1), "channelScale 0.00392157"),
-        ("logits", ".keras", ["--preset", "torch"], (16, 16, 3), "none: unequal scales"),
+        ("logits", ".keras", ["--preset", "torch"], (16, 16, 3), "channelScale 1"),
         ("sigmoid", ".keras", ["--preset", "caffe"], (16, 16, 3), "blueBias -103.939"),
         ("free_size", ".h5", ["--size", "24x18", "--scale", "1/64", "--bias=-1,-2,-3"], (24, 18, 3),
          "greenBias -2"),
@@ -93,10 +93,10 @@ def test_every_head_preset_and_colour_agrees_in_float32(
     for id_, parity in exported_parity(bundle.path).items():
         assert parity["outcome"] == "agrees", (id_, parity)
     coreml = inspect(bundle.path / f"{kind}.mlmodel")
-    color = bundle.contract.preprocessing.color
-    on_input = color if scaler.partition(" ")[0] != "none:" else "RGB"
-    assert coreml.inputs[0].type.endswith(on_input)
-    assert scaler in coreml.metadata.get("scaler", "none: unequal scales")
+    assert coreml.inputs[0].type.endswith(bundle.contract.preprocessing.color)
+    assert scaler in coreml.metadata["scaler"]
+    if not bundle.contract.preprocessing.has_one_scale:  # Then all of it is inside the graph.
+        assert coreml.metadata["scaler"] == "channelScale 1"
 
 
 def test_a_model_that_rescales_inside_agrees_on_raw_pixels(

@@ -118,5 +118,7 @@ def _head(outputs: Any, contract: Contract, tf: Any) -> Any:
     if contract.head.kind == "logits":
         return tf.nn.softmax(outputs)
     if contract.head.kind == "sigmoid":
-        return tf.concat([1.0 - outputs, outputs], axis=-1)
+        # A constant of the outputs' own rank: coremltools 9.0 writes a scalar as a vector, which
+        # its neural networks' `add` does not define beside a matrix.
+        return tf.concat([tf.constant([[1.0]]) - outputs, outputs], axis=-1)
     return tf.identity(outputs)

@@ -14,7 +14,8 @@ from mobilecv_runtime.coreml.lowering import PIXELS, SCORES, Arithmetic, Lowered
 from mobilecv_runtime.coreml.ml_program import lower_ml_program
 from mobilecv_runtime.coreml.model import open_specification, specification_file
 from mobilecv_runtime.coreml.neural_network import lower_neural_network
-from mobilecv_runtime.errors import BundleError, guest
+from mobilecv_runtime.errors import BundleError
+from mobilecv_runtime.onnx_session import open_session
 from mobilecv_runtime.spec import FloatArray, UInt8Array
 
 
@@ -37,19 +38,10 @@ class CoremlExecutor:
         self._path = path
         self.labels = lowered.labels
         """The labels in the order of the scores."""
-        onnxruntime = guest("onnxruntime", extra="onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                lowered.onnx, options, providers=["CPUExecutionProvider"]
-            )
-        # onnxruntime's errors share no base class but Exception.
-        except Exception as error:
-            lines = str(error).strip().splitlines()
-            raise BundleError(f"{path}: its shapes do not fit together ({lines[0]})") from error
+            self._session = open_session(lowered.onnx, threads=threads)
+        except BundleError as error:
+            raise BundleError(f"{path}: its shapes do not fit together ({error})") from error
 
     def scores(self, pixels: UInt8Array) -> FloatArray:
         """Answer a batch.

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mobilecv_runtime.errors import BundleError, guest
+from mobilecv_runtime.errors import BundleError
+from mobilecv_runtime.onnx_session import open_session
 from mobilecv_runtime.runners.base import check_pixels
 from mobilecv_runtime.spec import Contract, FloatArray, Labels, UInt8Array
 
@@ -28,17 +29,9 @@ class OnnxRunner:
             MissingDependencyError: If onnxruntime is not installed.
             BundleError: If ONNX Runtime cannot load the file, or it is no image classifier.
         """
-        onnxruntime = guest("onnxruntime", extra="onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        # onnxruntime's errors share no base class but Exception.
-        except Exception as error:
+            self._session = open_session(str(path), threads=threads)
+        except BundleError as error:
             raise BundleError(f"{path}: ONNX Runtime cannot load it ({error})") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:

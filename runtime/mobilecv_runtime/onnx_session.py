@@ -1,0 +1,34 @@
+"""Opens ONNX Runtime sessions on the CPU, alike for every runner that needs one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mobilecv_runtime.errors import BundleError, guest
+
+
+def open_session(model: str | bytes, *, threads: int) -> Any:
+    """Load a model into ONNX Runtime.
+
+    Args:
+        model: The path of an `.onnx` file, or a serialized model.
+        threads: How many threads one inference may use.
+
+    Returns:
+        An `onnxruntime.InferenceSession`.
+
+    Raises:
+        MissingDependencyError: If onnxruntime is not installed.
+        BundleError: If ONNX Runtime refuses the model; the message is its own first line.
+    """
+    onnxruntime = guest("onnxruntime", extra="onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # onnxruntime's errors share no base class but Exception.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise BundleError(lines[0]) from error
