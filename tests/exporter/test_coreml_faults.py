@@ -70,4 +70,4 @@ def test_a_truncated_weight_file_is_refused(size: int, exported: Path, tmp_path:
     path.write_bytes(path.read_bytes()[:size])
     verdict = verdict_on(package, exported)
     assert verdict.outcome == "differs"
-    assert "digits.mlpackage" in verdict.reasons[0]
+    assert "weight.bin" in verdict.reasons[0]
