@@ -63,6 +63,11 @@ class BundleWriter:
         trace: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        if isinstance(error, OSError):  # Such as a full disk.
+            raise OutputError(
+                f"{self.output}: could not be written ({error.strerror or error}); nothing was "
+                "left behind"
+            ) from error
 
     def write_labels(self, labels: Labels) -> str:
         """Write `labels.txt`; its digest."""

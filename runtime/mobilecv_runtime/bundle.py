@@ -102,18 +102,11 @@ class Bundle:
 
     @cached_property
     def golden(self) -> Golden:
-        """The golden images and the source's scores on them.
-
-        Raises:
-            BundleError: If an image is missing, altered or of another size.
-        """
-        golden_file = self.path / self.manifest.golden.file
-        entries: list[dict[str, Any]] = json.loads(golden_file.read_bytes())["images"]
+        """The golden images and the source's scores on them."""
+        entries = self._golden_entries()
         images = []
         for entry in entries:
-            path = golden_file.parent / entry["file"]
-            self._check_digest(path, entry["sha256"])
-            with Image.open(path) as image:
+            with Image.open(self._golden_image(entry)) as image:
                 images.append(np.asarray(image, np.uint8).reshape(self.contract.image.shape))
         scores = np.asarray([entry["scores"] for entry in entries], np.float32)
         return Golden(np.stack(images), scores)
@@ -130,6 +123,16 @@ class Bundle:
         self._check_digest(self.path / manifest.golden.file, manifest.golden.sha256)
         for entry in manifest.artifacts:
             self._check_digest(self.file(entry), entry.sha256)
+        for image in self._golden_entries():
+            self._check_digest(self._golden_image(image), image["sha256"])
+
+    def _golden_entries(self) -> list[dict[str, Any]]:
+        golden_file = self.path / self.manifest.golden.file
+        entries: list[dict[str, Any]] = json.loads(golden_file.read_bytes())["images"]
+        return entries
+
+    def _golden_image(self, entry: dict[str, Any]) -> Path:
+        return (self.path / self.manifest.golden.file).parent / str(entry["file"])
 
     def _check_digest(self, path: Path, expected: str) -> None:
         if not path.exists():

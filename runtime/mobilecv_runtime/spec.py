@@ -192,10 +192,6 @@ class Head:
     unit p, answered as `[1 - p, p]` for two labels, so that the second label is the one that p
     speaks of."""
 
-    def outputs(self, labels: int) -> int:
-        """How many values the network gives for that many labels."""
-        return 1 if self.kind == "sigmoid" else labels
-
     def apply(self, outputs: FloatArray) -> FloatArray:
         """Turn what the network gives into probabilities.
 
