@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench zoo clean
 
 help:            ## Say what there is
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,9 @@ test: lint  ## Lint, types and all tests: what CI runs
 
 bench: $(VENV)/.installed  ## Export against the bare converters: time and memory as ratios
 	$(BIN)/python benchmarks/export_against_converters.py
+
+zoo: $(VENV)/.installed  ## Well-known networks through export and parity check; FAMILIES=mobilenet,vgg
+	$(BIN)/python -m benchmarks.zoo --families $(or $(FAMILIES),all)
 
 clean:           ## Remove the environment and everything that was built
 	rm -rf $(VENV) build

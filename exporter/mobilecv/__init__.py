@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mobilecv.benchmarking import BenchReport, benchmark
     from mobilecv.options import ModelOptions
     from mobilecv.pipeline import ExportOptions, ExportReport, export
+    from mobilecv.sources.loading import LoadOptions
     from mobilecv.verification import VerifyReport, verify
     from mobilecv_runtime.errors import MobileCVError
 
@@ -22,6 +23,7 @@ __all__ = [
     "BenchReport",
     "ExportOptions",
     "ExportReport",
+    "LoadOptions",
     "MobileCVError",
     "ModelOptions",
     "VerifyReport",
@@ -34,6 +36,7 @@ _HOMES: Final = {
     "BenchReport": "mobilecv.benchmarking",
     "ExportOptions": "mobilecv.pipeline",
     "ExportReport": "mobilecv.pipeline",
+    "LoadOptions": "mobilecv.sources.loading",
     "MobileCVError": "mobilecv_runtime.errors",
     "ModelOptions": "mobilecv.options",
     "VerifyReport": "mobilecv.verification",

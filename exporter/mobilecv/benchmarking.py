@@ -11,6 +11,8 @@ from typing import Any
 
 from mobilecv import sources
 from mobilecv.progress import SILENT, Progress
+from mobilecv.reopening import loading_of
+from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv_runtime.bench import (
     Contender,
     NotTimed,
@@ -63,6 +65,7 @@ def benchmark(
     threads: int = 1,
     runs: int = 50,
     progress: Progress = SILENT,
+    loading: LoadOptions = NOTHING_STATED,
 ) -> BenchReport:
     """Time every artifact and the source, each in its own process, in interleaved rounds.
 
@@ -72,6 +75,7 @@ def benchmark(
         threads: How many threads one inference may use.
         runs: How many inferences to time of each.
         progress: Told how it goes.
+        loading: Code that may run to load the source, besides what the user let `export` run.
 
     Raises:
         BundleError: If the bundle is damaged.
@@ -83,7 +87,7 @@ def benchmark(
         raise UsageError("--threads and --runs must be at least 1")
     opened = Bundle.open(bundle)
     timings = measure(
-        [*_source(opened, threads), *contenders(opened, threads=threads)],
+        [*_source(opened, threads, loading, progress), *contenders(opened, threads=threads)],
         opened.golden.images[:1],
         runs=runs,
         notice=progress.note,
@@ -98,11 +102,17 @@ def benchmark(
     )
 
 
-def _source(bundle: Bundle, threads: int) -> list[Contender]:
+def _source(
+    bundle: Bundle, threads: int, stated: LoadOptions, progress: Progress
+) -> list[Contender]:
     path = bundle.source_path
     if path is None or not path.exists():
         return []
-    make = partial(sources.open_reference, path.absolute(), bundle.contract, threads)
+    loading, reason = loading_of(bundle, path, stated)
+    if loading is None:
+        progress.note(f"source: left out: {reason}")
+        return []
+    make = partial(sources.open_reference, path.absolute(), loading, bundle.contract, threads)
     return [Contender(name=SOURCE, make=make, bytes=path.stat().st_size)]
 
 

@@ -23,6 +23,7 @@ from mobilecv_runtime.errors import (
 )
 
 if TYPE_CHECKING:
+    from mobilecv.sources.loading import LoadOptions
     from mobilecv_runtime.report import Table
 
 _HELP = """Put a trained image classifier onto phones, and know that it still answers right.
@@ -54,12 +55,39 @@ _Bundle = Annotated[
     Path | None,
     typer.Argument(help="The bundle folder. [default: the newest below the current folder]"),
 ]
+_Architecture = Annotated[
+    str | None,
+    typer.Option(
+        help="What builds the network for a PyTorch file of weights: torchvision.models:NAME, "
+        "timm:NAME, my_model.py:FUNCTION or package.module:FUNCTION; its code is run."
+    ),
+]
+_ArchitectureArgs = Annotated[
+    str | None,
+    typer.Option(help="""Its keyword arguments as JSON, such as '{"num_classes": 10}'."""),
+]
+_AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Let a PyTorch pickle run the code that it names: for files whose maker you trust.",
+    ),
+]
 _Format = Annotated[Format, typer.Option("--format", help="How to print the tables.")]
 
 
 @app.command("export", short_help="Convert a model, check every file, write a bundle.")
 def export_command(
-    model: Annotated[Path, typer.Argument(help="The trained model: .h5, .hdf5 or .keras.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="The trained model: of Keras, .h5, .hdf5 or .keras; of PyTorch, a state dict, "
+            "TorchScript, torch.export program or .safetensors."
+        ),
+    ],
+    architecture: _Architecture = None,
+    architecture_args: _ArchitectureArgs = None,
+    allow_pickle: _AllowPickle = False,
     to: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,7 +121,7 @@ def export_command(
         typer.Option(
             help="What the model was trained to see: tf (scale 1/127.5, bias -1), unit (0..1), "
             "torch (ImageNet mean and std), caffe (BGR, mean subtracted), raw (0..255). "
-            "[default: tf]"
+            "[default: tf; for PyTorch what the architecture's makers say, else torch]"
         ),
     ] = None,
     scale: Annotated[
@@ -121,7 +149,8 @@ def export_command(
         str | None, typer.Option(help="bilinear, bicubic or nearest. [default: bilinear]")
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="224 or HEIGHTxWIDTH, for a model that takes any.")
+        str | None,
+        typer.Option(help="224 or HEIGHTxWIDTH, for a model that takes any or does not say."),
     ] = None,
     head: Annotated[
         str | None,
@@ -133,6 +162,12 @@ def export_command(
     ] = False,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds that one conversion may take.")
+    ] = None,
+    app_folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--app", help="A sample app to put the files into: ios_app, android_app. Repeatable."
+        ),
     ] = None,
     as_json: _Json = False,
     format_: _Format = Format.TABLE,
@@ -162,15 +197,17 @@ def export_command(
         force_preprocessing=force_preprocessing,
     )
     options = ExportOptions(
-        targets=[name.strip() for part in to or ["all"] for name in part.split(",")],
+        targets=_listed(to) or ["all"],
         output=output,
         calibration=calibration,
         calibration_images=calibration_images,
         images=images,
         force=force,
         timeout_s=timeout,
+        apps=app_folder or (),
     )
-    report = export(model, options, stated, _Narrator())
+    loading = _loading(architecture, architecture_args, allow_pickle=allow_pickle)
+    report = export(model, options, stated, _Narrator(), loading)
     if as_json:
         _print_json(reports.export_json(report))
     else:
@@ -199,9 +236,18 @@ def verify_command(
         bool,
         typer.Option("--no-source", help="Use the scores that were recorded at the export."),
     ] = False,
+    architecture: _Architecture = None,
+    architecture_args: _ArchitectureArgs = None,
+    allow_pickle: _AllowPickle = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if an artifact had to be skipped.")
     ] = False,
+    emulate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What other resizers would cost on the photos: android, vision, opencv, tf."
+        ),
+    ] = None,
     as_json: _Json = False,
     format_: _Format = Format.TABLE,
 ) -> None:
@@ -210,12 +256,21 @@ def verify_command(
     from mobilecv.verification import verify
 
     report = verify(
-        _found(bundle), images=images, source=source, use_source=not no_source, progress=_Narrator()
+        _found(bundle),
+        images=images,
+        source=source,
+        use_source=not no_source,
+        progress=_Narrator(),
+        loading=_loading(architecture, architecture_args, allow_pickle=allow_pickle),
+        emulate=_listed(emulate),
     )
     if as_json:
         _print_json(report.to_json())
     else:
         _print_table(reports.verify_table(report), format_)
+        if report.emulations:
+            _say("")
+            _print_table(reports.emulation_table(report), format_)
         _say("\n".join(reports.verify_lines(report)))
     fails = not report.agrees or (strict and bool(report.skipped))
     raise typer.Exit(EXIT_PARITY_FAILED if fails else EXIT_AGREES)
@@ -227,6 +282,9 @@ def bench_command(
     device: Annotated[str, typer.Option(help="Where to run: cpu.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Threads of one inference.")] = 1,
     runs: Annotated[int, typer.Option(help="How many inferences to time of each.")] = 50,
+    architecture: _Architecture = None,
+    architecture_args: _ArchitectureArgs = None,
+    allow_pickle: _AllowPickle = False,
     as_json: _Json = False,
     format_: _Format = Format.TABLE,
 ) -> None:
@@ -236,7 +294,14 @@ def bench_command(
     from mobilecv_runtime.runners.coreml import EXECUTOR
 
     narrator = _Narrator()
-    report = benchmark(_found(bundle), device=device, threads=threads, runs=runs, progress=narrator)
+    report = benchmark(
+        _found(bundle),
+        device=device,
+        threads=threads,
+        runs=runs,
+        progress=narrator,
+        loading=_loading(architecture, architecture_args, allow_pickle=allow_pickle),
+    )
     if as_json:
         _print_json(report.to_json())
         return
@@ -249,6 +314,33 @@ def bench_command(
         _say(f"Core ML files were run by {EXECUTOR}: no measure of a phone.")
     if report.is_noisy:
         _say("The machine was busy: rounds spread by more than 20 %, so trust ratios, not times.")
+
+
+class AppId(StrEnum):
+    """The sample apps."""
+
+    IOS = "ios"
+    ANDROID = "android"
+
+
+@app.command("app", short_help="Write an iOS or Android project with the model inside.")
+def app_command(
+    kind: Annotated[AppId, typer.Argument(help="ios or android.")],
+    bundle: _Bundle = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The project's folder. [default: <model>-<kind>]"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier project.")] = False,
+) -> None:
+    """Write a project for Xcode or Android Studio, with the model, labels and name inside."""
+    from mobilecv.apps import APPS, write_app
+    from mobilecv_runtime.bundle import Bundle
+
+    opened = Bundle.open(_found(bundle))
+    folder = output or Path(f"{opened.manifest.name}-{kind}")
+    model = write_app(APPS[kind], opened, folder, force=force)
+    _say(f"Wrote {folder}, with the model in {model}; how to open it: {folder / 'README.md'}")
 
 
 @app.command("classify", short_help="Print the labels of a photo.")
@@ -306,9 +398,7 @@ def inspect_command(
             _print_json(bundle.manifest.to_json())
             return
     elif file.suffix.lower() in SOURCES:
-        from mobilecv.sources.keras_inspection import inspect_keras
-
-        found = [inspect_keras(file)]
+        found = [SOURCES[file.suffix.lower()].inspect(file)]
     else:
         found = [inspect(file)]
     if as_json:
@@ -375,6 +465,26 @@ class _Narrator:
         if self._on_terminal:
             sys.stderr.write("\r\x1b[2K")
         _narrate(f"{step:<16} {outcome} ({seconds:.1f} s)")
+
+
+def _loading(
+    architecture: str | None, architecture_args: str | None, *, allow_pickle: bool
+) -> LoadOptions:
+    """What the user says about loading the source."""
+    from mobilecv.sources.loading import LoadOptions, parse_architecture_args
+
+    if architecture_args is not None and architecture is None:
+        raise UsageError("--architecture-args goes with --architecture")
+    return LoadOptions(
+        architecture=architecture,
+        architecture_args=parse_architecture_args(architecture_args) if architecture_args else {},
+        allow_pickle=allow_pickle,
+    )
+
+
+def _listed(words: list[str] | None) -> list[str]:
+    """Names from an option that may be repeated and may hold commas."""
+    return [name.strip() for word in words or () for name in word.split(",")]
 
 
 def _found(bundle: Path | None) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mobilecv.sources.base import SourceDescription
+from mobilecv.sources.base import SourceDescription, StatedInput
 from mobilecv_runtime.errors import LabelsError, SourceError, UsageError
 from mobilecv_runtime.spec import (
     COLORS,
@@ -33,6 +33,13 @@ from mobilecv_runtime.spec import (
 
 TOML_NAME: Final = "mobilecv.toml"
 LABELS_NAME: Final = "labels.txt"
+_SUGGESTIONS: Final = {
+    "size": "size",
+    "mean": "mean",
+    "std": "std",
+    "resample": "resampling",
+    "crop_fraction": "crop fraction",
+}
 _VALUE_FIELDS: Final = ("preset", "scale", "bias", "mean", "std", "pixel_range")
 
 
@@ -105,6 +112,12 @@ class ModelOptions:
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from error
 
+    @property
+    def stated_input(self) -> StatedInput:
+        """What a source that does not say it itself must know of its input."""
+        channels = None if self.color is None else 1 if self.color.upper() == "GRAY" else 3
+        return StatedInput(size=self.size, channels=channels)
+
     def over(self, below: ModelOptions) -> ModelOptions:
         """These options, and those of `below` where nothing is stated here.
 
@@ -169,6 +182,7 @@ def resolve(
     Raises:
         UsageError: If a stated value is wrong, contradicts the model, or is needed and missing.
     """
+    options, suggestion_note = _with_suggestion(options, source)
     preprocessing, preprocessing_note = _preprocessing(options, source)
     head, head_note = _head(options, source)
     stated, labels_note = _labels(labels, source, head)
@@ -178,7 +192,8 @@ def resolve(
         head=head,
         labels=stated.labels,
     )
-    notes = tuple(note for note in (labels_note, preprocessing_note, head_note) if note)
+    assumed = (labels_note, suggestion_note, preprocessing_note, head_note)
+    notes = (*source.notes, *(note for note in assumed if note))
     return Resolved(contract=contract, labels_origin=stated.origin, notes=notes)
 
 
@@ -250,6 +265,34 @@ def _value(key: str, value: Any, path: Path) -> Any:
             raise UsageError(f"{key} = {value!r}: a value of the wrong type")
 
 
+def _with_suggestion(
+    options: ModelOptions, source: SourceDescription
+) -> tuple[ModelOptions, str | None]:
+    """What is published about the architecture, where the user states nothing."""
+    suggested = source.suggested
+    if suggested is None:
+        return options, None
+    colored = source.channels == 3 and (options.color or "RGB").upper() == "RGB"
+    cropped = options.fit in (None, "crop")
+    below = ModelOptions(
+        size=None if source.height else suggested.size,
+        mean=suggested.mean if colored else None,
+        std=suggested.std if colored else None,
+        resample=suggested.resample,
+        crop_fraction=suggested.crop_fraction if cropped else None,
+    )
+    merged = options.over(below)
+    taken = [
+        words
+        for name, words in _SUGGESTIONS.items()
+        if getattr(options, name) is None
+        and getattr(below, name) is not None
+        and getattr(merged, name) == getattr(below, name)
+    ]
+    note = f"{', '.join(taken)}: taken from {suggested.origin}; flags and {TOML_NAME} win over it"
+    return merged, note if taken else None
+
+
 def _image(options: ModelOptions, source: SourceDescription) -> ImageInput:
     height, width = source.height, source.width
     if options.size is not None:
@@ -286,10 +329,10 @@ def _preprocessing(
             options.mean, options.std, options.pixel_range, color or natural
         )
     else:
-        preprocessing = _preset(options.preset or "tf", color, natural)
+        preprocessing = _preset(options.preset or source.usual_preset, color, natural)
         if options.preset is None:
             note = (
-                f"preprocessing: none stated, so the default is assumed "
+                f"preprocessing: none stated, so preset {source.usual_preset} is assumed "
                 f"({preprocessing.describe()}); if the model was trained otherwise, "
                 "say so with --preset, --scale/--bias or --mean/--std"
             )
@@ -340,7 +383,12 @@ def _head(options: ModelOptions, source: SourceDescription) -> tuple[Head, str |
     if source.head is None:
         raise SourceError(
             f"the model ends in {source.last_operation} with {source.outputs} values, which is "
-            f"none of the known heads; state one with --head ({', '.join(HEADS)})"
+            f"none of the known heads; {_head_advice(source)}"
+        )
+    if "log_softmax" in source.last_operation:
+        return Head(kind="logits"), (
+            f"head: the model ends in {source.last_operation}, so a softmax is appended; that of "
+            "log-probabilities are the probabilities"
         )
     if source.head == "logits":
         return Head(kind="logits"), (
@@ -348,6 +396,14 @@ def _head(options: ModelOptions, source: SourceDescription) -> tuple[Head, str |
             "appended (--head softmax if its values are probabilities already)"
         )
     return Head(kind=source.head), None
+
+
+def _head_advice(source: SourceDescription) -> str:
+    if source.last_operation.lower() == "sigmoid":
+        return "a sigmoid for each of several labels (multi-label) is not supported"
+    if source.outputs == 1:
+        return "put a sigmoid behind it, so that the one value is the second label's probability"
+    return f"state one with --head ({', '.join(HEADS)})"
 
 
 def _labels(

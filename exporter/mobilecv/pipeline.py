@@ -14,17 +14,22 @@ from typing import Final
 import numpy as np
 
 from mobilecv import sources
+from mobilecv.apps import app_kind, place_bundle, runnable
+from mobilecv.captures import Capture
 from mobilecv.conversion import Conversion, convert_all, with_bases
 from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
 from mobilecv.photosets import PhotoSet, calibration_set, golden_set
 from mobilecv.progress import SILENT, Progress
+from mobilecv.reopening import recorded
+from mobilecv.sources import trust
 from mobilecv.sources.base import SourceDescription
+from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv.targets import TARGETS, Job, Target
 from mobilecv.writing import BundleWriter
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child, InProcess, Worker
 from mobilecv_runtime.digests import digest_of, size_of
-from mobilecv_runtime.errors import ConversionError, UsageError
+from mobilecv_runtime.errors import ConversionError, OutputError, UsageError
 from mobilecv_runtime.manifest import (
     ArtifactEntry,
     CalibrationEntry,
@@ -57,6 +62,8 @@ class ExportOptions:
     """Replace an earlier bundle."""
     timeout_s: float | None = None
     """How long one conversion may take."""
+    apps: Sequence[Path] = ()
+    """Folders with a sample app, to put the bundle into."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +83,8 @@ class ExportReport:
     """Target id -> why `all` did not include it."""
     notes: Sequence[str] = field(default_factory=tuple)
     """What was assumed."""
+    apps: Mapping[Path, str] = field(default_factory=dict)
+    """App folder -> why the bundle was not put into it; empty if it was."""
 
 
 _DEFAULTS: Final = ExportOptions()
@@ -87,6 +96,7 @@ def export(
     options: ExportOptions = _DEFAULTS,
     model_options: ModelOptions = _NOTHING_STATED,
     progress: Progress = SILENT,
+    loading: LoadOptions = NOTHING_STATED,
 ) -> ExportReport:
     """Convert a trained classifier, check every artifact against it, and write the bundle.
 
@@ -95,6 +105,7 @@ def export(
         options: Targets, output and photos.
         model_options: What is stated about the model.
         progress: Told how it goes.
+        loading: Which code of the user's or the file's may run, and what builds the network.
 
     Raises:
         MobileCVError: See `mobilecv_runtime.errors`; ConversionError if every target failed.
@@ -102,23 +113,25 @@ def export(
     """
     path = Path(model) if isinstance(model, str | Path) else None
     if path is not None:
-        sources.check_source_file(path)
+        sources.check_source_file(path, loading)
         model_options = model_options.over(ModelOptions.beside(path))
     targets, left_out = choose_targets(options)
+    for project in options.apps:
+        app_kind(project)
     labels = find_labels(model_options, path)
     for folder in (options.calibration, options.images):
         if folder is not None:
             check_folder(folder)
-    name = path.stem if path is not None else str(getattr(model, "name", "model"))
+    name = path.stem if path is not None else sources.model_name(model)
     output = options.output or Path(f"{name}-mobilecv")
     with BundleWriter(output, force=options.force) as writer:
         log = writer.work / "log.txt"
-        with _timed(progress, SOURCE_STEP, "read"), _session(model, path, log) as session:
-            description: SourceDescription = session.call("describe")
+        with _timed(progress, SOURCE_STEP, "read"), _session(model, path, log, loading) as session:
+            description: SourceDescription = session.call("describe", model_options.stated_input)
             resolved = resolve(model_options, description, labels)
             images = golden_set(options.images or options.calibration, resolved.contract)
             scores: FloatArray = session.call("scores", images.pixels, resolved.contract)
-            graph = writer.work / "graph.pb"
+            graph = writer.work / "graph"
             capture = session.call("capture", graph, resolved.contract.image.shape)
             source_memory = session.peak_memory
         calibration = _calibration(options, resolved)
@@ -169,17 +182,22 @@ def export(
                 source=_source_entry(description, path, name, output),
                 golden=writer.write_golden(images.pixels, scores, images.origin),
                 calibration=_calibration_entry(calibration),
-                tools=_tools(description, wanted),
+                tools=_tools(description, capture, wanted),
                 artifacts=tuple(
                     _artifact_entry(each, verdicts[each.target.id])
                     for each in wanted
                     if not each.error
                 ),
                 left_out={**left_out, **failures},
+                loading=recorded(loading, output),
             )
         )
+    if path is not None:
+        _remember(loading, path, progress)
+    bundle = Bundle.open(output)
     return ExportReport(
-        bundle=Bundle.open(output),
+        bundle=bundle,
+        apps={project: _put_into(project, bundle, verdicts) for project in options.apps},
         verdicts=verdicts,
         seconds={each.target.id: each.seconds for each in wanted},
         peak_memory={
@@ -226,13 +244,20 @@ def _timed(progress: Progress, step: str, outcome: str) -> Iterator[None]:
 
 
 @contextmanager
-def _session(model: object, path: Path | None, log: Path) -> Iterator[Worker]:
+def _session(model: object, path: Path | None, log: Path, loading: LoadOptions) -> Iterator[Worker]:
     """The source, in a process of its own if it is a file."""
     if path is None:
         yield InProcess(sources.SourceSession(sources.wrap_model(model)))
         return
-    with Child(sources.open_session, path.absolute(), log=log) as child:
+    with Child(sources.open_session, path.absolute(), loading, log=log) as child:
         yield child
+
+
+def _remember(loading: LoadOptions, path: Path, progress: Progress) -> None:
+    try:
+        trust.remember(loading, path)
+    except OutputError as error:
+        progress.note(f"verify will ask again for what may run: {error}")
 
 
 def _calibration(options: ExportOptions, resolved: Resolved) -> PhotoSet | None:
@@ -244,6 +269,16 @@ def _calibration(options: ExportOptions, resolved: Resolved) -> PhotoSet | None:
 def _notes(resolved: Resolved, images: PhotoSet, calibration: PhotoSet | None) -> tuple[str, ...]:
     notes = (*resolved.notes, *(calibration.notes if calibration else ()), *images.notes)
     return tuple(dict.fromkeys(notes))
+
+
+def _put_into(project: Path, bundle: Bundle, verdicts: Mapping[str, Verdict]) -> str:
+    """Put a bundle into an app, unless a file for that app gives other answers than its source."""
+    entries = runnable(bundle, app_kind(project))
+    wrong = [entry.id for entry in entries if verdicts[entry.id].outcome == "differs"]
+    if wrong:
+        return f"{', '.join(wrong)} differs from its source"
+    place_bundle(bundle, project)
+    return ""
 
 
 def _keep_log(writer: BundleWriter, log: Path) -> None:
@@ -292,7 +327,11 @@ def _calibration_entry(calibration: PhotoSet | None) -> CalibrationEntry | None:
     return CalibrationEntry(images=len(calibration.pixels), sha256=calibration.sha256)
 
 
-def _tools(description: SourceDescription, conversions: Sequence[Conversion]) -> dict[str, str]:
+def _tools(
+    description: SourceDescription, capture: Capture, conversions: Sequence[Conversion]
+) -> dict[str, str]:
     names = {"mobilecv", "numpy", "pillow"}
-    names.update(tool for each in conversions if not each.error for tool in each.target.tools)
+    for conversion in conversions:
+        if not conversion.error:
+            names.update(conversion.target.tools_for(capture))
     return {name: importlib.metadata.version(name) for name in names} | description.tools

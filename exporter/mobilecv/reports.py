@@ -41,6 +41,8 @@ def export_lines(report: ExportReport) -> Iterator[str]:
         yield f"The converters' own words: {report.bundle.path / 'export.log'}"
     kind = report.bundle.manifest.golden.origin
     yield f"Wrote {report.bundle.path}; checked on its golden images ({kind})."
+    for project, reason in report.apps.items():
+        yield f"Not put into {project}: {reason}" if reason else f"Put into {project}."
 
 
 def export_json(report: ExportReport) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def export_json(report: ExportReport) -> dict[str, Any]:
         "failures": dict(report.failures),
         "left_out": dict(report.left_out),
         "notes": list(report.notes),
+        "apps": {str(project): reason or None for project, reason in report.apps.items()},
     }
 
 
@@ -64,6 +67,18 @@ def verify_table(report: VerifyReport) -> Table:
         rows.append((row.id, row.precision, accuracy, *verdict_cells(row.verdict)))
     columns = ("artifact", "precision", "accuracy", *VERDICT_COLUMNS)
     return without_empty_columns(columns, rows, ("artifact", "precision", "verdict", "why"))
+
+
+def emulation_table(report: VerifyReport) -> Table:
+    """What other ways to resize would cost."""
+    rows = []
+    for found in report.emulations:
+        figures = found.comparison
+        accuracy = f"{found.correct / report.labelled:.2%}" if found.correct is not None else ""
+        numbers = (f"{figures.max_difference:.1e}", f"{figures.mean_difference:.1e}")
+        rows.append((found.resizer, accuracy, f"{figures.agreement:.2%}", *numbers))
+    columns = ("resized by", "accuracy", "top-1 as exact", "max Δp", "mean Δp")
+    return without_empty_columns(columns, rows, ("resized by",))
 
 
 def verify_lines(report: VerifyReport) -> Iterator[str]:
@@ -102,7 +117,8 @@ def inspection_lines(found: Inspection) -> Iterator[str]:
         yield f"  weights    {found.parameters:,} ({_census(found.data_types)})"
     elif found.data_types:
         yield f"  results    {_census(found.data_types)}"
-    yield f"  operations {sum(found.operations.values())}: {_census(found.operations)}"
+    if found.operations:
+        yield f"  operations {sum(found.operations.values())}: {_census(found.operations)}"
     for name, value in found.metadata.items():
         yield f"  {name}: {value}"
 

@@ -13,29 +13,34 @@ from typing import Any
 import numpy as np
 
 from mobilecv import sources
+from mobilecv.emulation import Emulation, Emulations, check_resizers
 from mobilecv.progress import SILENT, Progress
+from mobilecv.reopening import loading_of
 from mobilecv.sources.base import Reference
+from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child, Worker
 from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import BundleError, MissingDependencyError, SourceError, UsageError
+from mobilecv_runtime.manifest import ArtifactEntry
 from mobilecv_runtime.parity import Verdict, skipped
 from mobilecv_runtime.photos import Photo, PhotoFolder, PreparedPhotos
-from mobilecv_runtime.runners import Runner, open_runner
+from mobilecv_runtime.runners import ArtifactRunner, open_runner
 from mobilecv_runtime.runners.coreml import (
     COREML_SUFFIXES,
     ExecutedCoremlRunner,
     has_apple_runtime,
 )
 from mobilecv_runtime.spec import FloatArray, Precision, UInt8Array, one_of
-from mobilecv_runtime.verdicts import contract_verdict, scores_verdict
+from mobilecv_runtime.verdicts import contract_verdict, promise_verdict, scores_verdict
 
 SOURCE = "source"
 EXECUTED = "(executed)"
 """Marks a Core ML file in mobilecv's executor, where Apple's runtime ran it too."""
 ESTIMATED = "(fp16 estimate)"
 """Marks a Core ML file whose float16 values were rounded as a device would."""
+_RECORDED = "checked against the scores recorded at the export"
 _PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8-weights", "int8")
 
 
@@ -65,6 +70,8 @@ class VerifyReport:
     rows: Sequence[Row]
     notes: Sequence[str]
     """Photos that were left out, folders of no known class, and the like."""
+    emulations: Sequence[Emulation] = ()
+    """What other ways to resize would cost; no part of the verdict."""
 
     @property
     def agrees(self) -> bool:
@@ -96,6 +103,7 @@ class VerifyReport:
                 for row in self.rows
             ],
             "notes": list(self.notes),
+            "emulations": [emulation.to_json() for emulation in self.emulations],
         }
 
 
@@ -106,6 +114,8 @@ def verify(
     source: str | Path | None = None,
     use_source: bool = True,
     progress: Progress = SILENT,
+    loading: LoadOptions = NOTHING_STATED,
+    emulate: Sequence[str] = (),
 ) -> VerifyReport:
     """Hold every artifact of a bundle against its source.
 
@@ -116,36 +126,53 @@ def verify(
         source: The source file, if it is not where it was at the export.
         use_source: False to trust the scores that the export recorded.
         progress: Told how it goes.
+        loading: Code that may run to load the source, besides what the user let `export` run.
+        emulate: Names of other libraries' resizers, whose cost is to be measured on the photos; see
+            `mobilecv_runtime.resizers.RESIZERS`.
 
     Raises:
         BundleError: If the bundle is damaged.
         SourceError: If the source is not the file that was exported.
-        UsageError: If photos are given, but no source that could say what is right on them.
+        UsageError: If photos are given, but no source that could say what is right on them, or if
+            resizers are to be emulated without photos.
     """
+    check_resizers(emulate)
+    if emulate and images is None:
+        raise UsageError("--emulate resizes photos: name a folder of them with --images")
     opened = Bundle.open(bundle)
     photos = PhotoFolder.find(Path(images), opened.contract.labels) if images else None
     path, note = _source_path(opened, Path(source) if source else None, use_source=use_source)
+    known: LoadOptions | None = None
+    if path is not None:
+        known, reason = loading_of(opened, path, loading)
+        if known is None:
+            path, note = None, f"{reason}; {_RECORDED}"
     notes = [note] if note else []
     if path is None and photos is not None:
         raise UsageError(f"{note or 'without the source'}; the photos have no right answers then")
     with ExitStack() as stack:
         reference: Worker | None = None
-        if path is not None:
+        if path is not None and known is not None:
             progress.note(f"loading {path.name}")
             try:
-                reference = stack.enter_context(_reference(opened, path, stack))
+                reference = stack.enter_context(_reference(opened, path, known, stack))
             except MissingDependencyError as error:
                 if photos is not None:
                     raise
-                notes.append(f"{error}; checked against the scores recorded at the export")
+                notes.append(f"{error}; {_RECORDED}")
         check = _Check(opened, reference)
         check.run(opened.golden.images, _golden_names(opened), None)
+        emulations: Emulations | None = None
         if photos is not None:
+            if reference is not None:
+                emulations = Emulations(emulate, opened.contract.image, reference)
             prepared = PreparedPhotos(photos.photos, opened.contract.image)
             for number, (batch, pixels) in enumerate(prepared.batches()):
                 if number % 8 == 0:
                     progress.note(f"{check.images} of {len(photos.photos)} photos")
-                check.run(pixels, [str(photo.path) for photo in batch], batch)
+                exact = check.run(pixels, [str(photo.path) for photo in batch], batch)
+                if emulations is not None:
+                    emulations.run(batch, exact)
             notes.extend(f"left out: {line}" for line in prepared.skipped)
             if photos.unknown_classes:
                 notes.append(
@@ -158,6 +185,7 @@ def verify(
             labelled=check.labelled,
             rows=list(check.rows()),
             notes=notes,
+            emulations=list(emulations.results()) if emulations else (),
         )
 
 
@@ -167,7 +195,8 @@ class _Subject:
 
     id: str
     precision: Precision
-    make: Callable[[], Runner]
+    entry: ArtifactEntry
+    make: Callable[[], ArtifactRunner]
     golden_only: bool = False
     """Whether it is too slow for more than the golden images."""
 
@@ -176,16 +205,24 @@ def _subjects(bundle: Bundle) -> Iterator[_Subject]:
     """Every artifact, and Core ML files in every way that tells something more."""
     for entry in bundle.manifest.artifacts:
         path, precision = bundle.file(entry), one_of(entry.precision, _PRECISIONS, "precision")
-        yield _Subject(id=entry.id, precision=precision, make=partial(open_runner, path))
+        yield _Subject(
+            id=entry.id, precision=precision, entry=entry, make=partial(open_runner, path)
+        )
         if path.suffix not in COREML_SUFFIXES:
             continue
         if has_apple_runtime():
             executed = partial(ExecutedCoremlRunner, path)
-            yield _Subject(id=f"{entry.id} {EXECUTED}", precision=precision, make=executed)
+            yield _Subject(
+                id=f"{entry.id} {EXECUTED}", precision=precision, entry=entry, make=executed
+            )
         if precision == "float16":
             estimated = partial(ExecutedCoremlRunner, path, arithmetic="device-estimate")
             yield _Subject(
-                id=f"{entry.id} {ESTIMATED}", precision=precision, make=estimated, golden_only=True
+                id=f"{entry.id} {ESTIMATED}",
+                precision=precision,
+                entry=entry,
+                make=estimated,
+                golden_only=True,
             )
 
 
@@ -195,7 +232,7 @@ class _Check:
     def __init__(self, bundle: Bundle, reference: Worker | None) -> None:
         self._bundle, self._reference = bundle, reference
         self._subjects = {subject.id: subject for subject in _subjects(bundle)}
-        self._runners: dict[str, Runner] = {}
+        self._runners: dict[str, ArtifactRunner] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._scores: dict[str, list[FloatArray]] = {SOURCE: []}
         self._names: list[str] = []
@@ -211,7 +248,10 @@ class _Check:
     def labelled(self) -> int:
         return sum(truth is not None for truth in self._truth)
 
-    def run(self, pixels: UInt8Array, names: Sequence[str], photos: Sequence[Photo] | None) -> None:
+    def run(
+        self, pixels: UInt8Array, names: Sequence[str], photos: Sequence[Photo] | None
+    ) -> FloatArray:
+        """Take a batch; the source's scores on it."""
         expected = self._bundle.golden.scores
         if self._reference is not None:
             expected = self._reference.call("scores", pixels)
@@ -221,6 +261,7 @@ class _Check:
                 self._scores[id_].append(runner.scores(pixels))
         self._names.extend(names)
         self._truth.extend([photo.truth for photo in photos] if photos else [None] * len(names))
+        return expected
 
     def rows(self) -> Iterator[Row]:
         expected = np.concatenate(self._scores[SOURCE])
@@ -271,7 +312,9 @@ class _Check:
         except BundleError as error:
             self._verdicts[subject.id] = Verdict(outcome="differs", reasons=(str(error),))
             return
-        wrong = contract_verdict(runner, self._bundle.contract)
+        wrong = contract_verdict(runner, self._bundle.contract) or promise_verdict(
+            runner, subject.entry
+        )
         if wrong is not None:
             self._verdicts[subject.id] = wrong
             return
@@ -283,7 +326,7 @@ def _source_path(
 ) -> tuple[Path | None, str | None]:
     entry = bundle.manifest.source
     path = stated or bundle.source_path
-    recorded = "checked against the scores recorded at the export"
+    recorded = _RECORDED
     if not use_source:
         return None, f"the source was left aside as asked; {recorded}"
     if path is None:
@@ -300,9 +343,9 @@ def _source_path(
     return path, None
 
 
-def _reference(bundle: Bundle, path: Path, stack: ExitStack) -> Child:
+def _reference(bundle: Bundle, path: Path, loading: LoadOptions, stack: ExitStack) -> Child:
     log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "source.log"
-    return Child(sources.open_reference, path.absolute(), bundle.contract, None, log=log)
+    return Child(sources.open_reference, path.absolute(), loading, bundle.contract, None, log=log)
 
 
 def _golden_names(bundle: Bundle) -> list[str]:

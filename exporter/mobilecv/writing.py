@@ -1,4 +1,4 @@
-"""Writes a bundle folder so that it is there as a whole, or not at all."""
+"""Writes a folder so that it is there as a whole, or not at all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -24,23 +26,27 @@ _REPLACED_MARK = "-replaced"
 GOLDEN_FILE = "golden/golden.json"
 
 
-class BundleWriter:
-    """A folder beside the bundle-to-be that takes its place at the end.
+class FolderWriter:
+    """A folder beside the folder-to-be that takes its place at the end.
 
-    Used as a context manager: without a `commit`, the folder vanishes and an earlier bundle is
-    left as it was. One that a killed export left behind is removed by the next export.
+    Used as a context manager: without a `place`, the folder vanishes and an earlier one is left as
+    it was. One that a killed process left behind is removed by the next one.
     """
 
-    def __init__(self, output: Path, *, force: bool) -> None:
-        """Make sure that the output may be written, and start beside it.
+    def __init__(self, output: Path, check: Callable[[Path], None]) -> None:
+        """Start beside the output.
+
+        Args:
+            output: The folder-to-be.
+            check: Raises OutputError if what is there may not be replaced. Called when the
+                leftovers of killed processes have been cleared up.
 
         Raises:
-            OutputError: If it exists without `force`, is something else than a bundle, or its
-                parent folder cannot be written.
+            OutputError: By `check`, or if the parent folder cannot be written.
         """
         self.output = output
         _remove_leftovers(output)
-        _check_free(output, force=force)
+        check(output)
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             prefix = f".{output.name}{_PARTIAL_MARK}{os.getpid()}-"
@@ -49,11 +55,8 @@ class BundleWriter:
             raise OutputError(
                 f"{output}: cannot be written ({error.strerror}); choose another place with -o"
             ) from error
-        self.work = self.folder / ".work"
-        """For files that do not go into the bundle."""
-        self.work.mkdir()
 
-    def __enter__(self) -> BundleWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -68,6 +71,40 @@ class BundleWriter:
                 f"{self.output}: could not be written ({error.strerror or error}); nothing was "
                 "left behind"
             ) from error
+
+    def place(self) -> None:
+        """Put the folder in its place, instead of what is there.
+
+        Raises:
+            OutputError: If the place cannot be taken.
+        """
+        self.folder.chmod(0o755)
+        aside = self.output.with_name(self.folder.name + _REPLACED_MARK)
+        try:
+            if self.output.exists():
+                self.output.rename(aside)
+            self.folder.rename(self.output)
+        except OSError as error:
+            if aside.exists() and not self.output.exists():
+                aside.rename(self.output)
+            raise OutputError(f"{self.output}: cannot be replaced ({error.strerror})") from error
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+class BundleWriter(FolderWriter):
+    """A bundle in the making."""
+
+    def __init__(self, output: Path, *, force: bool) -> None:
+        """Make sure that the output may be written, and start beside it.
+
+        Raises:
+            OutputError: If it exists without `force`, is something else than a bundle, or its
+                parent folder cannot be written.
+        """
+        super().__init__(output, partial(_check_free, force=force))
+        self.work = self.folder / ".work"
+        """For files that do not go into the bundle."""
+        self.work.mkdir()
 
     def write_labels(self, labels: Labels) -> str:
         """Write `labels.txt`; its digest."""
@@ -91,7 +128,7 @@ class BundleWriter:
                     "scores": [float(str(value)) for value in row.astype(np.float32)],
                 }
             )
-        _write_json(path, {"images": images})
+        write_json(path, {"images": images})
         return GoldenEntry(origin=origin, file=GOLDEN_FILE, sha256=digest_of(path))
 
     def commit(self, manifest: Manifest) -> None:
@@ -101,18 +138,8 @@ class BundleWriter:
             OutputError: If the place cannot be taken.
         """
         shutil.rmtree(self.work)
-        _write_json(self.folder / FILE_NAME, manifest.to_json())
-        self.folder.chmod(0o755)
-        aside = self.output.with_name(self.folder.name + _REPLACED_MARK)
-        try:
-            if self.output.exists():
-                self.output.rename(aside)
-            self.folder.rename(self.output)
-        except OSError as error:
-            if aside.exists() and not self.output.exists():
-                aside.rename(self.output)
-            raise OutputError(f"{self.output}: cannot be replaced ({error.strerror})") from error
-        shutil.rmtree(aside, ignore_errors=True)
+        write_json(self.folder / FILE_NAME, manifest.to_json())
+        self.place()
 
 
 def _remove_leftovers(output: Path) -> None:
@@ -150,6 +177,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON for people to read, ending with a line break."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from PIL import Image
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.errors import BundleError, MissingDependencyError
 from mobilecv_runtime.images import prepare
-from mobilecv_runtime.runners import RUNNERS, Runner, open_runner
+from mobilecv_runtime.runners import RUNNERS, ArtifactRunner, open_runner
 from mobilecv_runtime.spec import Contract
 
 
@@ -80,7 +80,9 @@ class Classifier:
         return [Prediction(names[index], float(scores[index])) for index in order]
 
 
-def _open_from_bundle(bundle: Bundle, wanted: str | None, threads: int) -> tuple[str, Runner]:
+def _open_from_bundle(
+    bundle: Bundle, wanted: str | None, threads: int
+) -> tuple[str, ArtifactRunner]:
     if wanted is not None:
         entry = bundle.artifact(wanted)
         return entry.id, open_runner(bundle.file(entry), threads=threads)

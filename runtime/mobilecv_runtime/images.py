@@ -50,12 +50,17 @@ def prepare(photo: str | Path | Image.Image, image: ImageInput) -> UInt8Array:
     Raises:
         ImageError: If the file is missing, truncated, or no image.
     """
-    pixels = _fit(_decode(photo, gray=image.channels == 1), image)
+    pixels = _fit(decode(photo, gray=image.channels == 1), image)
     array = np.asarray(pixels, np.uint8)
     return np.ascontiguousarray(array.reshape(image.shape))
 
 
-def _decode(photo: str | Path | Image.Image, *, gray: bool) -> Image.Image:
+def decode(photo: str | Path | Image.Image, *, gray: bool) -> Image.Image:
+    """Rules 1 to 4: an upright 8-bit sRGB or gray image.
+
+    Raises:
+        ImageError: If the file is missing, truncated, or no image.
+    """
     name = str(photo) if isinstance(photo, str | Path) else "the image"
     try:
         with warnings.catch_warnings():
@@ -108,9 +113,14 @@ def _fit(photo: Image.Image, image: ImageInput) -> Image.Image:
         corner = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
         framed.paste(photo.resize(inner, _FILTERS[image.resample]), corner)
         return framed
-    if image.fit == "crop":
-        photo = photo.crop(crop_box(photo.size, size, image.crop_fraction))
-    return photo.resize(size, _FILTERS[image.resample])
+    return boxed(photo, image).resize(size, _FILTERS[image.resample])
+
+
+def boxed(photo: Image.Image, image: ImageInput) -> Image.Image:
+    """Rule 5 without the frame: the part of a photo that is resampled."""
+    if image.fit != "crop":
+        return photo
+    return photo.crop(crop_box(photo.size, (image.width, image.height), image.crop_fraction))
 
 
 def crop_box(

@@ -5,6 +5,7 @@ Its published JSON schema is `schema/mobilecv-1.schema.json` beside this module.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,13 +23,51 @@ class SourceEntry:
     """The trained model that a bundle was made from."""
 
     framework: str
-    """`keras`."""
+    """`keras` or `pytorch`."""
     file: str
     """The name of the file, or of the in-memory model."""
     path: str | None
     """Where the file lay, relative to the bundle; None for a model that was in memory."""
     sha256: str | None
     """The digest of the file; None for a model that was in memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadingEntry:
+    """What it takes to load the source again; in the file these are optional keys of `source`.
+
+    A manifest may come from a stranger, so a reader must not run the code that is named here just
+    because it is named.
+    """
+
+    architecture: str | None = None
+    """Who builds the network that a file of weights belongs to, such as `timm:efficientnet_b0`; a
+    Python file's path is relative to the bundle."""
+    architecture_args: Mapping[str, Any] | None = None
+    """Its keyword arguments."""
+    architecture_sha256: str | None = None
+    """The digest of that Python file."""
+    allow_pickle: bool = False
+    """Whether the file is a pickle whose code the user allowed to run."""
+
+    def __post_init__(self) -> None:
+        well_formed = (
+            isinstance(self.architecture, str | None)
+            and isinstance(self.architecture_args, Mapping | None)
+            and isinstance(self.architecture_sha256, str | None)
+            and isinstance(self.allow_pickle, bool)
+        )
+        if not well_formed:
+            raise BundleError(f"{FILE_NAME} is damaged: the entry source has a value of wrong type")
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys that say something."""
+        return {key: value for key, value in vars(self).items() if value not in (None, False)}
+
+    @classmethod
+    def keys(cls) -> frozenset[str]:
+        """Its keys in the file."""
+        return frozenset(field.name for field in dataclasses.fields(cls))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +130,7 @@ class Manifest:
     artifacts: tuple[ArtifactEntry, ...]
     left_out: Mapping[str, str]
     """Targets that were asked for with `all` or failed, and why they are not here."""
+    loading: LoadingEntry = LoadingEntry()
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values."""
@@ -105,7 +145,7 @@ class Manifest:
                 "origin": self.labels_origin,
                 "sha256": self.labels_sha256,
             },
-            "source": vars(self.source),
+            "source": {**vars(self.source), **self.loading.to_json()},
             "golden": vars(self.golden),
             "calibration": vars(self.calibration) if self.calibration else None,
             "tools": dict(sorted(self.tools.items())),
@@ -133,12 +173,14 @@ class Manifest:
             )
         try:
             calibration = data["calibration"]
+            source, loading = _split(data["source"], LoadingEntry.keys())
             return cls(
                 name=data["name"],
                 contract=Contract.from_json(data, Labels.parse(labels, origin="labels.txt")),
                 labels_origin=data["labels"]["origin"],
                 labels_sha256=data["labels"]["sha256"],
-                source=SourceEntry(**data["source"]),
+                source=SourceEntry(**source),
+                loading=LoadingEntry(**loading),
                 golden=GoldenEntry(**data["golden"]),
                 calibration=CalibrationEntry(**calibration) if calibration else None,
                 tools=data["tools"],
@@ -149,3 +191,11 @@ class Manifest:
             raise BundleError(f"{FILE_NAME} is damaged: {error}") from error
         except LabelsError as error:
             raise BundleError(str(error)) from error
+
+
+def _split(entry: Mapping[str, Any], keys: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An entry without some keys, and with only those."""
+    return (
+        {key: value for key, value in entry.items() if key not in keys},
+        {key: value for key, value in entry.items() if key in keys},
+    )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.errors import BundleError, MissingDependencyError
+from mobilecv_runtime.manifest import ArtifactEntry
 from mobilecv_runtime.parity import (
     TOLERANCES,
     Verdict,
@@ -18,8 +20,17 @@ from mobilecv_runtime.parity import (
     labels_verdict,
     skipped,
 )
-from mobilecv_runtime.runners import Runner, open_runner
-from mobilecv_runtime.spec import Contract, FloatArray, Precision, UInt8Array
+from mobilecv_runtime.runners import ArtifactRunner, open_runner
+from mobilecv_runtime.runners.base import Signature
+from mobilecv_runtime.spec import Color, Contract, FloatArray, Precision, UInt8Array
+
+_LAYOUTS: Final[Mapping[Color, tuple[str, ...]]] = {
+    "RGB": ("RGB",),
+    # Core ML may reverse the channels on the image input, or the graph may.
+    "BGR": ("BGR", "RGB"),
+    "GRAY": ("GRAY",),
+}
+"""The model's channel order -> the colour layouts that an image input may have for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +73,75 @@ def _without(path: Path, error: Exception) -> str:
     return str(error).removeprefix(f"{path}: ")
 
 
-def contract_verdict(runner: Runner, contract: Contract) -> Verdict | None:
-    """What is wrong with the labels and the contract that an artifact carries, if anything."""
-    wrong = labels_verdict(contract.labels, runner.label_names)
-    if wrong is None and runner.contract != contract:
-        wrong = "the contract in the file is not that of the bundle; export the model again"
-    return Verdict(outcome="differs", reasons=(wrong,)) if wrong else None
+def contract_verdict(runner: ArtifactRunner, contract: Contract) -> Verdict | None:
+    """What is wrong with labels, contract and image of an artifact by its own words, if anything.
+
+    It is asked before any number is compared, which hides some of it: labels always, and the colour
+    order of a network that looks at shapes only.
+    """
+    signature = runner.signature
+    found = (
+        labels_verdict(contract.labels, runner.label_names),
+        _image_fault(signature, contract),
+        "the contract in the file is not that of the bundle; export the model again"
+        if runner.contract != contract
+        else None,
+    )
+    return _differs(found)
+
+
+def _image_fault(signature: Signature, contract: Contract) -> str | None:
+    if signature.image_shape != contract.image.shape:
+        return (
+            f"it takes images of {_by(signature.image_shape)} (height, width, channels) instead of "
+            f"{_by(contract.image.shape)}"
+        )
+    allowed = _LAYOUTS[contract.preprocessing.color]
+    if signature.color is not None and signature.color not in allowed:
+        return (
+            f"its image input has the colour layout {signature.color} instead of "
+            f"{' or '.join(allowed)}; export the model again"
+        )
+    return None
+
+
+def promise_verdict(runner: ArtifactRunner, entry: ArtifactEntry) -> Verdict | None:
+    """What an artifact does not keep of that which the manifest promises to apps, if anything."""
+    signature = runner.signature
+    outputs = {entry.output["name"], entry.output.get("label", entry.output["name"])}
+    return _differs(
+        (
+            _names_fault("input", {entry.input["name"]}, signature.inputs),
+            _names_fault("output", outputs, signature.outputs),
+            _age_fault(entry.minimum_runtime, signature.minimum_runtime),
+        )
+    )
+
+
+def _names_fault(kind: str, promised: set[str], found: Sequence[str]) -> str | None:
+    missing = ", ".join(sorted(promised - set(found)))
+    return f"it has no {kind} {missing}, only {', '.join(found)}" if missing else None
+
+
+def _age_fault(promised: str, needed: str | None) -> str | None:
+    if needed is None or _ios(needed) <= _ios(promised):
+        return None
+    return f"it needs {needed}, but the manifest promises {promised}; export the model again"
+
+
+def _ios(words: str) -> tuple[int, ...]:
+    """The version in `iOS 11.2`; of an unknown runtime none, which is older than any."""
+    name, _, version = words.partition(" ")
+    return tuple(map(int, version.split("."))) if name == "iOS" else ()
+
+
+def _differs(found: Sequence[str | None]) -> Verdict | None:
+    reasons = tuple(reason for reason in found if reason)
+    return Verdict(outcome="differs", reasons=reasons) if reasons else None
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def scores_verdict(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import torch_models
+
 ModelMaker = Callable[..., Path]
 
 
@@ -24,3 +26,11 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
         return made[kind, suffix]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def torch_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small PyTorch models; see `torch_models.py`."""
+    folder = tmp_path_factory.mktemp("torch")
+    torch_models.write_all(folder)
+    return folder

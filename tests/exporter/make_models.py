@@ -54,6 +54,12 @@ def _gelu_and_groups() -> keras.Model:
     return keras.Model(image, x)
 
 
+def _wide() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    x = layers.Dense(1024, activation="relu")(layers.Flatten()(image))
+    return keras.Model(image, layers.Dense(4, activation="softmax")(x))
+
+
 def _not_an_image() -> keras.Model:
     return keras.Sequential([keras.Input((7,)), layers.Dense(4, activation="softmax")])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from coremltools.proto import FeatureTypes_pb2, Model_pb2
+from coremltools.proto import FeatureTypes_pb2, MIL_pb2, Model_pb2
 
 Spec = Any
 
@@ -103,6 +103,51 @@ def double_softmax(spec: Spec) -> None:
     ops.insert(at + 1, again)
 
 
+def transpose_size(spec: Spec) -> None:
+    image = spec.description.input[0].type.imageType
+    image.height, image.width = image.width, image.height
+
+
+def transpose_picture(spec: Spec) -> None:
+    """Exchange rows and columns before the network looks at the image."""
+    name = spec.description.input[0].name
+    if spec.HasField("neuralNetworkClassifier"):
+        layers = spec.neuralNetworkClassifier.layers
+        for layer in layers:
+            layer.input[:] = ["transposed" if value == name else value for value in layer.input]
+        added = layers.add(name="transpose", input=[name], output=["transposed"])
+        added.transpose.axes.extend([0, 1, 3, 2])
+        layers.insert(0, layers.pop())
+        return
+    for operation in operations(spec):
+        for argument in operation.inputs.values():
+            for binding in argument.arguments:
+                binding.name = "transposed" if binding.name == name else binding.name
+    operations(spec).insert(0, transposition(spec, name))
+
+
+def transposition(spec: Spec, name: str) -> Any:
+    """`transposed = transpose(x=name, perm=[0, 1, 3, 2])` as an operation of an ML Program."""
+    function = spec.mlProgram.functions["main"]
+    (declared,) = [each for each in function.inputs if each.name == name]
+    operation = MIL_pb2.Operation(type="transpose")
+    operation.inputs["x"].arguments.add().name = name
+    axes = operation.inputs["perm"].arguments.add().value
+    axes.type.tensorType.dataType = MIL_pb2.INT32
+    axes.type.tensorType.rank = 1
+    axes.type.tensorType.dimensions.add().constant.size = 4
+    axes.immediateValue.tensor.ints.values.extend([0, 1, 3, 2])
+    output = operation.outputs.add(name="transposed")
+    output.type.CopyFrom(declared.type)
+    return operation
+
+
+def change_weight(spec: Spec) -> None:
+    layers = spec.neuralNetworkClassifier.layers
+    first = next(layer for layer in layers if layer.WhichOneof("layer") == "convolution")
+    first.convolution.weights.floatValue[0] += 1
+
+
 FAULTS: dict[str, Callable[[Spec], None]] = {
     "swapped colours": swap_colours,
     "no normalisation": lambda spec: normalise(spec, 127.5, 0),
@@ -114,14 +159,19 @@ FAULTS: dict[str, Callable[[Spec], None]] = {
     "shifted labels": shift_labels,
     "no softmax": lose_softmax,
     "double softmax": double_softmax,
+    "transposed picture": transpose_picture,
+    "transposed size": transpose_size,
     "nothing": lambda _: None,
 }
+NETWORK_FAULTS: dict[str, Callable[[Spec], None]] = {"changed weight": change_weight}
+"""Those of an `.mlmodel` only: an ML Program keeps its weights in a file of their own."""
 
 
 def main(file: Path, output: Path) -> None:
     """Write one copy of the file for every fault."""
     inner = "Data/com.apple.CoreML/model.mlmodel" if file.is_dir() else ""
-    for name, spoil in FAULTS.items():
+    faults = FAULTS if file.is_dir() else FAULTS | NETWORK_FAULTS
+    for name, spoil in faults.items():
         spec = Model_pb2.Model()
         spec.ParseFromString((file / inner).read_bytes())
         spoil(spec)

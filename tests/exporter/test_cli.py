@@ -180,3 +180,31 @@ def test_the_readme_shows_the_real_help(cli: Cli) -> None:
     for line in cli("--help").stdout.splitlines():
         if line.startswith("  ") and " " in line.strip():
             assert line.strip() in readme, line
+
+
+@pytest.mark.parametrize("command", ["export", "verify", "bench"])
+def test_code_is_allowed_by_the_same_flags_everywhere(command: str, cli: Cli) -> None:
+    shown = cli(command, "--help").stdout
+    for flag in ("--architecture", "--architecture-args", "--allow-pickle"):
+        assert f"{flag} " in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--architecture-args", "{}"], "--architecture-args goes with --architecture"),
+        (["--architecture", "timm:resnet18", "--architecture-args", "7"], "a JSON object"),
+        (["--architecture", "resnet18"], "expected torchvision.models:NAME, timm:NAME"),
+        (["--architecture", "gone.py:build"], "gone.py: no such file"),
+        ([], "name what builds it with --architecture"),
+        (["--architecture", "{nets}:build"], "state it with --size"),
+    ],
+)
+def test_wrong_words_about_an_architecture_are_wrong_usage(
+    words: list[str], message: str, cli: Cli, torch_files: Path
+) -> None:
+    stated = [word.replace("{nets}", str(torch_files / "nets.py")) for word in words]
+    done = cli("export", torch_files / "plain.pt", *stated)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stdout == ""

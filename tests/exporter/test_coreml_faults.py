@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +13,53 @@ import pytest
 
 from mobilecv_runtime import Bundle
 from mobilecv_runtime.parity import Verdict
+from mobilecv_runtime.runners.coreml import ExecutedCoremlRunner
 from mobilecv_runtime.spec import Precision
-from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict
+from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict, scores_verdict
+from tests_shared import run_cli
 
 FAULTS = [
     "swapped colours", "no normalisation", "half the scale", "doubled normalisation",
     "wrong sign of the bias", "averaged std", "sorted labels", "shifted labels", "no softmax",
-    "double softmax",
+    "double softmax", "transposed picture",
 ]  # fmt: skip
-FILES: dict[str, Precision] = {"digits.mlmodel": "float32", "digits.mlpackage": "float16"}
+PRECISIONS: dict[str, Precision] = {".mlmodel": "float32", ".mlpackage": "float16"}
+EXCHANGED = {".mlmodel": "it takes images of 20x12x1", ".mlpackage": "is not described"}
+FILES = [f"digits{suffix}" for suffix in PRECISIONS]
+
+
+def spoil(file: Path, folder: Path) -> None:
+    script = Path(__file__).with_name("spoil_coreml.py")
+    command = [sys.executable, script, file, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
 def spoiled(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("spoiled")
-    script = Path(__file__).with_name("spoil_coreml.py")
     for file in FILES:
-        command = [sys.executable, script, exported / file, folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        spoil(exported / file, folder)
     return folder
 
 
-def verdict_on(file: Path, exported: Path) -> Verdict:
-    bundle = Bundle.open(exported)
-    golden = ScoredImages.golden(bundle.golden.images, bundle.golden.scores)
-    return artifact_verdict(file, FILES[file.name], bundle.contract, golden)
+@pytest.fixture(scope="module")
+def oblong(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of gray images of 12 x 20 pixels, exported to both kinds of file."""
+    folder = tmp_path_factory.mktemp("oblong")
+    model = make_model("gray", ".h5")
+    done = run_cli("export", model, "--to", "coreml,mlpackage", "--preset", "unit", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "gray-mobilecv"
+
+
+def golden_of(bundle: Bundle) -> ScoredImages:
+    return ScoredImages.golden(bundle.golden.images, bundle.golden.scores)
+
+
+def verdict_on(file: Path, folder: Path) -> Verdict:
+    bundle = Bundle.open(folder)
+    return artifact_verdict(file, PRECISIONS[file.suffix], bundle.contract, golden_of(bundle))
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -53,7 +75,31 @@ def test_a_file_without_a_fault_is_not_accused(file: str, spoiled: Path, exporte
     assert verdict_on(spoiled / "nothing" / file, exported).outcome == "agrees"
 
 
-def test_a_changed_weight_is_found(exported: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", FILES)
+def test_swapped_colours_show_in_the_numbers_too(file: str, spoiled: Path, exported: Path) -> None:
+    golden = golden_of(Bundle.open(exported))
+    path = spoiled / "swapped colours" / file
+    scores = ExecutedCoremlRunner(path).scores(golden.pixels)
+    verdict = scores_verdict(scores, PRECISIONS[path.suffix], golden.scores, golden.names)
+    assert verdict.outcome == "differs"
+
+
+@pytest.mark.parametrize("suffix", PRECISIONS)
+def test_exchanged_height_and_width_are_found(suffix: str, oblong: Path, tmp_path: Path) -> None:
+    file = oblong / f"gray{suffix}"
+    spoil(file, tmp_path)
+    assert verdict_on(tmp_path / "nothing" / file.name, oblong).outcome == "agrees"
+    verdict = verdict_on(tmp_path / "transposed size" / file.name, oblong)
+    assert verdict.outcome == "differs"
+    assert EXCHANGED[suffix] in verdict.reasons[0]
+
+
+def test_a_changed_weight_of_a_network_is_found(spoiled: Path, exported: Path) -> None:
+    file = spoiled / "changed weight" / "digits.mlmodel"
+    assert verdict_on(file, exported).outcome == "differs"
+
+
+def test_a_changed_weight_of_a_package_is_found(exported: Path, tmp_path: Path) -> None:
     package = shutil.copytree(exported / "digits.mlpackage", tmp_path / "digits.mlpackage")
     path = package / "Data/com.apple.CoreML/weights/weight.bin"
     data = np.frombuffer(path.read_bytes(), np.float16).copy()

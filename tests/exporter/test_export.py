@@ -99,6 +99,24 @@ def test_every_head_preset_and_colour_agrees_in_float32(
         assert coreml.metadata["scaler"] == "channelScale 1"
 
 
+def test_large_weights_survive_quantisation(
+    make_model, digits_photos: Path, cli: Cli, tmp_path: Path
+) -> None:
+    """ai-edge-quantizer lays constants of 256 KiB and more behind the flatbuffer."""
+    targets = [target.id for target in TARGETS.values() if target.format == "tflite"]
+    done = cli("export", make_model("wide"), "--to", ",".join(targets),
+               "--calibration", digits_photos / "calibration")  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    sizes = {
+        entry.id: entry.bytes
+        for entry in Bundle.open(tmp_path / "wide-mobilecv").manifest.artifacts
+    }
+    weights = 16 * 16 * 3 * 1024
+    assert sizes["tflite"] > 4 * weights
+    assert 2 * weights < sizes["tflite-fp16"] < 2.1 * weights
+    assert weights < sizes["tflite-int8"] < 1.1 * weights
+
+
 def test_a_model_that_rescales_inside_agrees_on_raw_pixels(
     make_model, cli: Cli, tmp_path: Path
 ) -> None:

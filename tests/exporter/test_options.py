@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mobilecv.options import ModelOptions, Resolved, find_labels, parse_numbers, parse_size, resolve
-from mobilecv.sources import SourceDescription
+from mobilecv.sources import SourceDescription, SuggestedInput
 from mobilecv_runtime.errors import LabelsError, SourceError, UsageError
 from mobilecv_runtime.spec import PRESETS
 
@@ -171,3 +171,64 @@ def test_sizes_are_height_by_width() -> None:
     for wrong in ("", "a", "1x2x3", "-4"):
         with pytest.raises(UsageError, match="expected 224 or HEIGHTxWIDTH"):
             parse_size(wrong)
+
+
+SUGGESTED = SuggestedInput(
+    origin="a collection",
+    size=(20, 30),
+    mean=(0.5, 0.4, 0.3),
+    std=(0.1, 0.2, 0.4),
+    resample="bicubic",
+    crop_fraction=0.875,
+)
+
+
+def test_what_is_published_is_taken_aloud_where_nothing_is_stated() -> None:
+    free = {"height": None, "width": None, "suggested": SUGGESTED}
+    found = resolved(ModelOptions(labels=("a", "b", "c")), **free)
+    image, preprocessing = found.contract.image, found.contract.preprocessing
+    assert (image.shape, image.resample, image.crop_fraction) == ((20, 30, 3), "bicubic", 0.875)
+    assert preprocessing.scale == pytest.approx((1 / 25.5, 1 / 51, 1 / 102))
+    assert preprocessing.bias == pytest.approx((-5, -2, -0.75))
+    assert found.notes == (
+        "size, mean, std, resampling, crop fraction: taken from a collection; flags and "
+        "mobilecv.toml win over it",
+    )
+
+
+def test_what_is_stated_wins_over_what_is_published() -> None:
+    stated = ModelOptions(preset="unit", fit="stretch", labels=("a", "b", "c"))
+    found = resolved(stated, suggested=SUGGESTED)
+    assert found.contract.preprocessing == PRESETS["unit"]
+    assert (found.contract.image.shape, found.contract.image.crop_fraction) == ((8, 6, 3), 1.0)
+    assert [note.partition(":")[0] for note in found.notes] == ["resampling"]
+
+
+def test_published_colours_do_not_hold_for_gray_or_turned_ones() -> None:
+    gray = resolved(ModelOptions(), channels=1, suggested=SUGGESTED, usual_preset="unit")
+    assert gray.contract.preprocessing.scale == (1 / 255,)
+    turned = resolved(ModelOptions(color="BGR", preset="unit"), suggested=SUGGESTED)
+    assert turned.contract.preprocessing.color == "BGR"
+
+
+def test_notes_of_the_loading_come_first() -> None:
+    found = resolved(ModelOptions(preset="tf"), notes=("weights: cast",))
+    assert found.notes[0] == "weights: cast"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"last_operation": "sigmoid", "outputs": 3}, "multi-label"),
+        ({"last_operation": "addmm", "outputs": 1}, "put a sigmoid behind it"),
+    ],
+)
+def test_heads_beyond_the_contract_say_what_to_do(source: dict, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        resolved(ModelOptions(), head=None, **source)
+
+
+def test_the_colour_says_how_many_channels_a_model_takes() -> None:
+    assert ModelOptions(color="gray").stated_input.channels == 1
+    assert ModelOptions(color="BGR", size=(4, 5)).stated_input.size == (4, 5)
+    assert ModelOptions().stated_input.channels is None

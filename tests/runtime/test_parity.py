@@ -95,6 +95,15 @@ def test_int8_may_move_one_image_far_but_not_flip_four_of_a_hundred(scores: np.n
     assert judge(held(sure, flipped), "int8").outcome == "differs"
 
 
+def test_one_image_of_sixteen_does_not_condemn_int8_but_two_do() -> None:
+    sure = np.tile(np.array([[0.7, 0.3]], np.float32), (16, 1))
+    for flips, outcome in ((1, "agrees"), (2, "differs")):
+        flipped = sure.copy()
+        flipped[:flips] = flipped[:flips, ::-1]
+        assert judge(held(sure, flipped), "int8").outcome == outcome
+        assert judge(held(sure, flipped), "float16").outcome == "differs"
+
+
 def test_shapes_that_differ_cannot_be_compared(scores: np.ndarray) -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
         held(scores, scores[:, :9])

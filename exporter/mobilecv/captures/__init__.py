@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from mobilecv.captures.tensorflow import TensorFlowGraph
+from mobilecv.captures.torch_program import TorchProgram
 
-Capture: TypeAlias = TensorFlowGraph
+Capture: TypeAlias = TensorFlowGraph | TorchProgram
 
-__all__ = ["Capture", "TensorFlowGraph"]
+__all__ = ["Capture", "TensorFlowGraph", "TorchProgram"]

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mobilecv.captures.interface import INPUT_NAME, NO_NORMALISATION, OUTPUT_NAME, Normalisation
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import Contract
-
-INPUT_NAME = "image"
-OUTPUT_NAME = "probabilities"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +70,12 @@ class TensorFlowGraph:
             `probabilities`, (batch, labels), float32.
         """
         tf = tensorflow_module()
+        steps = NO_NORMALISATION if normalised_outside else Normalisation.of(contract.preprocessing)
         definition = tf.compat.v1.GraphDef()
         definition.ParseFromString(self.path.read_bytes())
 
         def network(image: Any) -> dict[str, Any]:
-            values = tf.cast(image, tf.float32)
-            if not normalised_outside:
-                values = _normalise(values, contract, tf)
+            values = _normalise(tf.cast(image, tf.float32), steps, tf)
             (outputs,) = tf.graph_util.import_graph_def(
                 definition, input_map={self.input: values}, return_elements=[self.output], name=""
             )
@@ -99,19 +96,18 @@ def freeze(function: Any) -> Any:
     return module.convert_variables_to_constants_v2(function)
 
 
-def _normalise(pixels: Any, contract: Contract, tf: Any) -> Any:
-    preprocessing = contract.preprocessing
-    if preprocessing.color == "BGR":
+def _normalise(pixels: Any, steps: Normalisation, tf: Any) -> Any:
+    if steps.reverses_channels:
         pixels = tf.reverse(pixels, axis=[-1])
-    if any(scale != 1 for scale in preprocessing.scales):
-        pixels = pixels * tf.constant(_compact(preprocessing.scales), tf.float32)
-    if any(bias != 0 for bias in preprocessing.biases):
-        pixels = pixels + tf.constant(_compact(preprocessing.biases), tf.float32)
+    if steps.scale:
+        pixels = pixels * tf.constant(_scalar_or_row(steps.scale), tf.float32)
+    if steps.bias:
+        pixels = pixels + tf.constant(_scalar_or_row(steps.bias), tf.float32)
     return pixels
 
 
-def _compact(values: tuple[float, ...]) -> float | tuple[float, ...]:
-    return values[0] if len(set(values)) == 1 else values
+def _scalar_or_row(values: tuple[float, ...]) -> float | tuple[float, ...]:
+    return values[0] if len(values) == 1 else values
 
 
 def _head(outputs: Any, contract: Contract, tf: Any) -> Any:

@@ -25,6 +25,9 @@ _CANDIDATES: Final = np.linspace(1.0, 0.4, 41)
 _PIXEL_RANGE: Final = (0.0, 255.0)
 """The image's range whatever the photos hold: with it the input's scale is 1 and its zero point 0,
 so that a photo's own bytes are the quantised input."""
+_ANY_RANGE: Final = (0.0, 1.0)
+"""For a tensor that is zero on every photo, such as a dead unit's. An empty range would give the
+scale 0, by which ai-edge-quantizer 0.10 divides: LiteRT could not open the file."""
 
 
 @dataclass
@@ -76,7 +79,7 @@ def least_squares_range(
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
-        return low, high
+        return _ANY_RANGE
     errors = []
     for share in _CANDIDATES:
         scale = (high - low) * share / (_LEVELS - 1)

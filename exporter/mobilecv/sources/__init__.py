@@ -3,52 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from mobilecv.sources import keras
-from mobilecv.sources.base import Reference, SourceDescription, SourceModel, SourceSession
+from mobilecv.sources.base import (
+    Reference,
+    SourceDescription,
+    SourceModel,
+    SourceSession,
+    StatedInput,
+    SuggestedInput,
+)
+from mobilecv.sources.keras_inspection import inspect_keras
+from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
+from mobilecv.sources.pytorch import files as torch_files
+from mobilecv.sources.pytorch import source as pytorch
+from mobilecv.sources.pytorch.inspection import inspect_torch
 from mobilecv_runtime.errors import SourceError
+from mobilecv_runtime.inspection import Inspection
 from mobilecv_runtime.spec import Contract
 
-SOURCES: Final[Mapping[str, Callable[..., SourceModel]]] = dict.fromkeys(
-    keras.SUFFIXES, keras.KerasSource.load
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """What can be done with the files of one framework."""
+
+    check: Callable[[Path, LoadOptions], object]
+    """Refuses a file before the framework is started."""
+    load: Callable[[Path, LoadOptions, int | None], SourceModel]
+    """Loads a file; the last argument is the number of threads."""
+    inspect: Callable[[Path], Inspection]
+
+
+_KERAS: Final = SourceKind(
+    check=keras.check_file, load=keras.KerasSource.load, inspect=inspect_keras
 )
-"""How a file is loaded, by its suffix."""
+_TORCH: Final = SourceKind(
+    check=pytorch.check_file, load=pytorch.TorchSource.load, inspect=inspect_torch
+)
+
+SOURCES: Final[Mapping[str, SourceKind]] = {
+    **dict.fromkeys(keras.SUFFIXES, _KERAS),
+    **dict.fromkeys(torch_files.SUFFIXES, _TORCH),
+}
+"""The kind of a file, by its suffix."""
 
 __all__ = [
     "SOURCES",
+    "LoadOptions",
     "SourceDescription",
     "SourceModel",
     "SourceSession",
+    "StatedInput",
+    "SuggestedInput",
     "check_source_file",
+    "model_name",
     "open_reference",
     "open_session",
     "wrap_model",
 ]
 
 
-def check_source_file(path: Path) -> None:
+def check_source_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None:
     """Refuse a file that cannot be a source, before any framework is started.
 
     Raises:
-        SourceError: If it is missing, empty, truncated or of an unknown kind.
+        SourceError: If it is missing, empty, truncated or of an unknown kind, or would run code
+            that `loading` does not allow.
+        UsageError: If what `loading` states is missing or does not go with the file.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file")
     if path.suffix.lower() not in SOURCES:
         raise SourceError(f"{path}: unknown kind of model; known are {', '.join(SOURCES)}")
-    keras.check_file(path)
+    SOURCES[path.suffix.lower()].check(path, loading)
 
 
-def open_session(path: Path) -> SourceSession:
+def open_session(path: Path, loading: LoadOptions = NOTHING_STATED) -> SourceSession:
     """Load a file in this process and hold it; see `SOURCES` for what is raised."""
-    return SourceSession(SOURCES[path.suffix.lower()](path))
+    return SourceSession(SOURCES[path.suffix.lower()].load(path, loading, None))
 
 
-def open_reference(path: Path, contract: Contract, threads: int | None) -> Reference:
+def open_reference(
+    path: Path, loading: LoadOptions, contract: Contract, threads: int | None
+) -> Reference:
     """Load a file in this process as a runner; see `SOURCES` for what is raised."""
-    return Reference(SOURCES[path.suffix.lower()](path, threads=threads), contract)
+    return Reference(SOURCES[path.suffix.lower()].load(path, loading, threads), contract)
 
 
 def wrap_model(model: object) -> SourceModel:
@@ -58,7 +100,16 @@ def wrap_model(model: object) -> SourceModel:
         SourceError: If it is of an unknown kind, or no image classifier.
     """
     if keras.is_keras_model(model):
-        return keras.KerasSource(model, getattr(model, "name", "the model"))
+        return keras.KerasSource(model, model_name(model))
+    if pytorch.is_torch_module(model):
+        return pytorch.TorchSource.of_module(model)
     raise SourceError(
-        f"a {type(model).__name__} cannot be exported; give a Keras model or the path of a file"
+        f"a {type(model).__name__} cannot be exported; give a Keras model, a torch.nn.Module or "
+        "the path of a file"
     )
+
+
+def model_name(model: object) -> str:
+    """What a model in memory is called."""
+    name = getattr(model, "name", None)
+    return name if isinstance(name, str) else type(model).__name__

@@ -10,7 +10,35 @@ import numpy as np
 
 from mobilecv.captures import Capture
 from mobilecv_runtime.errors import SourceError
-from mobilecv_runtime.spec import Contract, FloatArray, HeadKind, UInt8Array
+from mobilecv_runtime.spec import Contract, FloatArray, HeadKind, Resample, UInt8Array
+
+_ROUNDING = 1e-2
+"""How far from 1 float32 and float16 probabilities may sum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedInput:
+    """What the user says about the model's input, for models that do not say it themselves."""
+
+    size: tuple[int, int] | None = None
+    """(height, width)."""
+    channels: int | None = None
+    """1 or 3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestedInput:
+    """What is published about an architecture's input; holds where the user says nothing."""
+
+    origin: str
+    """Who says so."""
+    size: tuple[int, int] | None = None
+    """(height, width)."""
+    mean: tuple[float, ...] | None = None
+    """One per channel, for pixels in 0..1."""
+    std: tuple[float, ...] | None = None
+    resample: Resample | None = None
+    crop_fraction: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +60,23 @@ class SourceDescription:
     """Layers that normalise or rescale the input inside the model."""
     tools: dict[str, str]
     """Name and version of the packages that loaded it."""
+    usual_preset: str = "tf"
+    """The preset that most models of the framework are trained with."""
+    suggested: SuggestedInput | None = None
+    notes: tuple[str, ...] = ()
+    """What was decided while it was loaded."""
 
 
 class SourceModel(Protocol):
     """A trained model, loaded by its own framework."""
 
-    def describe(self) -> SourceDescription:
-        """What it takes and gives."""
+    def describe(self, stated: StatedInput) -> SourceDescription:
+        """What it takes and gives.
+
+        Raises:
+            UsageError: If what is stated about the input is needed and missing.
+            SourceError: If it is no image classifier.
+        """
 
     def outputs(self, values: FloatArray) -> FloatArray:
         """Run the network.
@@ -54,7 +92,7 @@ class SourceModel(Protocol):
         """Write the network, without normalisation and head, for the targets to convert.
 
         Args:
-            path: Where it goes.
+            path: Where it goes; the kind of capture chooses the suffix.
             shape: (height, width, channels) of the input.
         """
 
@@ -87,15 +125,16 @@ class SourceSession:
         """Hold a loaded source."""
         self._source = source
 
-    def describe(self) -> SourceDescription:
+    def describe(self, stated: StatedInput) -> SourceDescription:
         """See `SourceModel.describe`."""
-        return self._source.describe()
+        return self._source.describe(stated)
 
     def scores(self, pixels: UInt8Array, contract: Contract) -> FloatArray:
         """See `Reference`.
 
         Raises:
-            SourceError: If the model itself answers NaN or infinity.
+            SourceError: If the model itself answers NaN or infinity, or gives other values than
+                the head says.
         """
         scores = Reference(self._source, contract).scores(pixels)
         if not np.isfinite(scores).all():
@@ -103,8 +142,20 @@ class SourceSession:
                 "the model itself answers NaN or infinity; look for NaN weights, or a "
                 "preprocessing that it was not trained with"
             )
+        _check_probabilities(scores, contract)
         return scores
 
     def capture(self, path: Path, shape: tuple[int, int, int]) -> Capture:
         """See `SourceModel.capture`."""
         return self._source.capture(path, shape)
+
+
+def _check_probabilities(scores: FloatArray, contract: Contract) -> None:
+    """A head that is stated wrongly shows in values that are no probabilities."""
+    sums = scores.sum(axis=1)
+    if scores.min() < -_ROUNDING or abs(sums - 1).max() > _ROUNDING:
+        raise SourceError(
+            f"head {contract.head.kind!r}: the model's values are no probabilities (on a test "
+            f"image they lie in {scores.min():.3g} ... {scores.max():.3g} and sum to "
+            f"{sums[0]:.3g}); leave --head out, or pass --head logits to have a softmax appended"
+        )

@@ -12,7 +12,8 @@ from typing import Any, Final, cast
 import numpy as np
 
 from mobilecv.captures.tensorflow import TensorFlowGraph, tensorflow_module
-from mobilecv.sources.base import SourceDescription
+from mobilecv.sources.base import SourceDescription, StatedInput
+from mobilecv.sources.loading import NOTHING_STATED, LoadOptions, refuse_architecture
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.spec import FloatArray, HeadKind
 
@@ -42,18 +43,22 @@ class KerasSource:
         self._function: Any = None
 
     @classmethod
-    def load(cls, path: Path, threads: int | None = None) -> KerasSource:
+    def load(
+        cls, path: Path, loading: LoadOptions = NOTHING_STATED, threads: int | None = None
+    ) -> KerasSource:
         """Load a file, without running any code that it holds.
 
         Args:
             path: An `.h5` or `.keras` file.
+            loading: What the user states.
             threads: How many threads TensorFlow may use; None for its default.
 
         Raises:
             SourceError: If it is missing, damaged, no Keras model, or holds Python code.
+            UsageError: If an architecture is stated for a whole model.
             MissingDependencyError: If TensorFlow or Keras is not installed.
         """
-        check_file(path)
+        check_file(path, loading)
         keras, tensorflow = keras_module(), tensorflow_module()
         if threads is not None:
             tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
@@ -68,8 +73,9 @@ class KerasSource:
             ) from error
         return cls(model, str(path))
 
-    def describe(self) -> SourceDescription:
-        """See `SourceModel.describe`."""
+    def describe(self, stated: StatedInput) -> SourceDescription:
+        """See `SourceModel.describe`; a Keras model says all of it itself."""
+        del stated
         height, width, channels = self._input_shape
         outputs = int(self._model.outputs[0].shape[-1])
         operation = self._last_operation()
@@ -107,7 +113,7 @@ class KerasSource:
         """See `SourceModel.capture`."""
         with _convertible_operations():
             return TensorFlowGraph.write(
-                lambda image: self._model(image, training=False), shape, path
+                lambda image: self._model(image, training=False), shape, path.with_suffix(".pb")
             )
 
     def _last_operation(self) -> str:
@@ -136,11 +142,12 @@ def is_keras_model(model: object) -> bool:
     return "keras.Model" in names
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None:
     """Look at a file before TensorFlow is started for it.
 
     Raises:
         SourceError: If it is missing, empty, truncated, or holds weights only.
+        UsageError: If an architecture is stated for a whole model.
     """
     if path.is_dir():
         raise SourceError(f"{path}: a folder; expected a Keras file ({', '.join(SUFFIXES)})")
@@ -154,6 +161,7 @@ def check_file(path: Path) -> None:
         _check_keras_archive(path)
     else:
         _check_hdf5(path)
+    refuse_architecture(path, "a whole Keras model", loading)
 
 
 def _check_keras_archive(path: Path) -> None:

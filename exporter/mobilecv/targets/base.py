@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -69,7 +69,13 @@ class Target:
     needs_calibration: bool = False
     """Whether it cannot be made without photos."""
     tools: tuple[str, ...] = ()
-    """The distributions whose versions go into the manifest."""
+    """The distributions that make it from any capture or base."""
+    converters: Mapping[type[Capture], tuple[str, ...]] = field(default_factory=dict)
+    """Kind of capture -> the distributions that convert it; empty for a derived target."""
+
+    def tools_for(self, capture: Capture) -> tuple[str, ...]:
+        """The distributions whose versions go into the manifest."""
+        return (*self.tools, *self.converters.get(type(capture), ()))
 
     def file_name(self, name: str) -> str:
         """What the artifact is called, for a model of that name."""

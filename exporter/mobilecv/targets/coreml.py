@@ -8,41 +8,25 @@ import shutil
 import uuid
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
-from mobilecv.captures.tensorflow import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures import TensorFlowGraph, TorchProgram
+from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
 from mobilecv.targets.base import Job, Target
+from mobilecv.targets.coreml_networks import Network, networks
 from mobilecv_runtime.coreml.model import CONTRACT_KEY
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.errors import ConversionError, MissingDependencyError, guest
+
+Backend: TypeAlias = Literal["neuralnetwork", "mlprogram"]
 
 _LABEL_OUTPUT: Final = "classLabel"
 _PREVIEW_KEY: Final = "com.apple.coreml.model.preview.type"
 _PER_RUN_KEYS: Final = ("com.github.apple.coremltools.conversion_date",)
 
 
-def _convert(job: Job, *, backend: Literal["neuralnetwork", "mlprogram"]) -> None:
+def _convert(job: Job, *, backend: Backend) -> None:
     ct = guest("coremltools", extra="coreml")
-    contract = job.contract
-    # Core ML's image input has one scale for all channels. Unequal ones stay in the graph, exactly.
-    on_input = contract.preprocessing.has_one_scale
-    function = job.capture.wrapped(contract, batch=1, dtype="float32", normalised_outside=on_input)
-    target = ct.target.iOS15 if backend == "mlprogram" else None
-    try:
-        model = ct.convert(
-            [function],
-            source="tensorflow",
-            inputs=[_image_type(job, ct, normalising=on_input)],
-            classifier_config=ct.ClassifierConfig(
-                list(contract.labels.names), predicted_feature_name=_LABEL_OUTPUT
-            ),
-            convert_to=backend,
-            minimum_deployment_target=target,
-            pass_pipeline=_exact_passes(ct),
-            skip_model_load=True,
-        )
-    # coremltools raises whatever its passes raise.
-    except Exception as error:
-        raise ConversionError(f"coremltools {ct.__version__}: {_first_line(error)}") from error
+    model = _first_that_converts(job, backend, ct)
     spec = model.get_spec()
     ct.utils.rename_feature(spec, spec.description.predictedProbabilitiesName, OUTPUT_NAME)
     _describe(spec, job)
@@ -50,6 +34,38 @@ def _convert(job: Job, *, backend: Literal["neuralnetwork", "mlprogram"]) -> Non
         _save_package(spec, model.weights_dir, job.output, ct)
     else:
         job.output.write_bytes(spec.SerializeToString(deterministic=True))
+
+
+def _first_that_converts(job: Job, backend: Backend, ct: Any) -> Any:
+    # Core ML's image input has one scale for all channels. Unequal ones stay in the graph, exactly.
+    on_input = job.contract.preprocessing.has_one_scale
+    reasons = []
+    for network in networks(job, normalised_outside=on_input):
+        image = _image_type(job, ct, network.shape, normalising=on_input)
+        try:
+            return _call_converter(network, image, job, backend, ct)
+        except MissingDependencyError:
+            raise
+        # The frameworks and coremltools' passes raise whatever they raise.
+        except Exception as error:
+            reasons.append((network.form, error))
+    said = "; ".join(f"{form}: {_first_line(error)}" for form, error in reasons)
+    raise ConversionError(f"coremltools {ct.__version__}, given {said}") from reasons[0][1]
+
+
+def _call_converter(network: Network, image: Any, job: Job, backend: Backend, ct: Any) -> Any:
+    return ct.convert(
+        network.make(),
+        source=network.source,
+        inputs=[image],
+        classifier_config=ct.ClassifierConfig(
+            list(job.contract.labels.names), predicted_feature_name=_LABEL_OUTPUT
+        ),
+        convert_to=backend,
+        minimum_deployment_target=ct.target.iOS15 if backend == "mlprogram" else None,
+        pass_pipeline=_exact_passes(ct),
+        skip_model_load=True,
+    )
 
 
 def _exact_passes(ct: Any) -> Any:
@@ -66,7 +82,7 @@ def _exact_passes(ct: Any) -> Any:
     return pipeline
 
 
-def _image_type(job: Job, ct: Any, *, normalising: bool) -> Any:
+def _image_type(job: Job, ct: Any, shape: tuple[int, ...], *, normalising: bool) -> Any:
     preprocessing, image = job.contract.preprocessing, job.contract.image
     layout = ct.colorlayout.GRAYSCALE if image.channels == 1 else ct.colorlayout.RGB
     if normalising and preprocessing.color == "BGR":
@@ -75,7 +91,7 @@ def _image_type(job: Job, ct: Any, *, normalising: bool) -> Any:
     biases = list(preprocessing.biases) if normalising else [0.0] * image.channels
     return ct.ImageType(
         name=INPUT_NAME,
-        shape=(1, *image.shape),
+        shape=shape,
         scale=scale,
         # A list is refused for gray neural networks (coremltools 9.0).
         bias=biases[0] if image.channels == 1 else biases,
@@ -132,6 +148,7 @@ def _first_line(error: Exception) -> str:
 
 _INPUT: Final = {"name": INPUT_NAME, "dtype": "uint8", "layout": "image"}
 _OUTPUT: Final = {"name": OUTPUT_NAME, "dtype": "dictionary", "label": _LABEL_OUTPUT}
+_CONVERTERS: Final = {TensorFlowGraph: (), TorchProgram: ("torch",)}
 
 TARGETS: Final = (
     Target(
@@ -145,6 +162,7 @@ TARGETS: Final = (
         output=_OUTPUT,
         convert=partial(_convert, backend="neuralnetwork"),
         tools=("coremltools",),
+        converters=_CONVERTERS,
     ),
     Target(
         id="mlpackage",
@@ -157,5 +175,6 @@ TARGETS: Final = (
         output=_OUTPUT,
         convert=partial(_convert, backend="mlprogram"),
         tools=("coremltools",),
+        converters=_CONVERTERS,
     ),
 )

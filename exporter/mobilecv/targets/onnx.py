@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 
-from mobilecv.captures.tensorflow import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures import TensorFlowGraph, TorchProgram
+from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
 from mobilecv.targets.base import Job, Target
+from mobilecv.targets.onnx_from_tensorflow import from_tensorflow
+from mobilecv.targets.onnx_from_torch import from_torch
 from mobilecv.targets.onnx_order import put_in_order
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
 
-_OPSET: Final = 17
-"""The newest that tf2onnx 1.17 writes well: 18 adds a transpose, 19 is unknown to it."""
-
 
 def _convert_float(job: Job) -> None:
-    tf2onnx = guest("tf2onnx", extra="onnx")
-    function = job.capture.wrapped(job.contract, batch=None, dtype="uint8")
-    try:
-        with _collected_passes():
-            model, _ = tf2onnx.convert.from_graph_def(
-                function.graph.as_graph_def(),
-                input_names=[function.inputs[0].name],
-                output_names=[function.outputs[0].name],
-                opset=_OPSET,
-            )
-    # tf2onnx raises whatever its passes raise.
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
-    _rename(
-        model.graph, {function.inputs[0].name: INPUT_NAME, function.outputs[0].name: OUTPUT_NAME}
-    )
+    match job.capture:
+        case TensorFlowGraph() as graph:
+            model = from_tensorflow(graph, job.contract)
+        case TorchProgram() as program:
+            model = from_torch(program, job.contract)
     put_in_order(model.graph)
     _write(job, model)
 
@@ -76,49 +61,6 @@ def _write(job: Job, model: Any) -> None:
     job.output.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _rename(graph: Any, names: dict[str, str]) -> None:
-    """Rename a graph's input and output wherever they are used."""
-    for value in (*graph.input, *graph.output):
-        value.name = names.get(value.name, value.name)
-    for node in graph.node:
-        for tensors in (node.input, node.output):
-            for index, name in enumerate(tensors):
-                tensors[index] = names.get(name, name)
-
-
-@contextmanager
-def _collected_passes() -> Iterator[None]:
-    """Collect garbage after every pass of tf2onnx's optimizer.
-
-    Each pass copies all weights into reference cycles; collecting them at once took ResNet50's
-    peak from 6.6 to 2.9 GB (tf2onnx 1.17).
-    """
-    optimizers: dict[str, Any] = guest("tf2onnx.optimizer", extra="onnx")._optimizers
-    untouched = dict(optimizers)
-    for name, make in untouched.items():
-        optimizers[name] = _collecting(make)
-    try:
-        yield
-    finally:
-        optimizers.update(untouched)
-
-
-def _collecting(make: Any) -> Any:
-    def made() -> Any:
-        optimizer = make()
-        optimize = optimizer.optimize
-
-        def collected(*args: Any) -> Any:
-            graph = optimize(*args)
-            gc.collect()
-            return graph
-
-        optimizer.optimize = collected
-        return optimizer
-
-    return made
-
-
 _SHARED: Final[dict[str, Any]] = {
     "format": "onnx",
     "extra": "onnx",
@@ -133,7 +75,8 @@ TARGETS: Final = (
         suffix=".onnx",
         precision="float32",
         convert=_convert_float,
-        tools=("tf2onnx", "onnx"),
+        tools=("onnx",),
+        converters={TensorFlowGraph: ("tf2onnx",), TorchProgram: ("torch", "onnxscript")},
         **_SHARED,
     ),
     Target(

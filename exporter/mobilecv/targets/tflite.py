@@ -7,27 +7,39 @@ from typing import Any, Final
 
 import numpy as np
 
-from mobilecv.captures.tensorflow import INPUT_NAME, OUTPUT_NAME, tensorflow_module
+from mobilecv.captures import TensorFlowGraph, TorchProgram
+from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.quantisation import tflite as quantisation
 from mobilecv.targets import tflite_metadata
 from mobilecv.targets.base import Job, Target
+from mobilecv.targets.tflite_from_torch import from_torch
 from mobilecv_runtime.errors import ConversionError
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE
+from mobilecv_runtime.spec import Contract
 
 
 def _convert_float(job: Job) -> None:
+    match job.capture:
+        case TensorFlowGraph() as graph:
+            model = _from_tensorflow(graph, job.contract)
+        case TorchProgram() as program:
+            model = from_torch(program, job.contract)
+    _write(job, tflite_metadata.with_signature(model, INPUT_NAME, OUTPUT_NAME))
+
+
+def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
     tf = tensorflow_module()
     # The graph is frozen already, so there are no variables to hand over. (Handing over a Keras 3
     # model instead leaves them out without a word, and the file answers NaN: TensorFlow 2.21.)
-    function = job.capture.wrapped(job.contract, batch=1, dtype="float32")
+    function = graph.wrapped(contract, batch=1, dtype="float32")
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     try:
-        model = converter.convert()
+        return bytes(converter.convert())
     # The converter raises whatever its MLIR passes raise.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(f"TFLiteConverter {tf.__version__}: {lines[0][:300]}") from error
-    _write(job, tflite_metadata.with_signature(model, INPUT_NAME, OUTPUT_NAME))
 
 
 def _convert_float16(job: Job) -> None:
@@ -79,7 +91,7 @@ TARGETS: Final = (
         precision="float32",
         input=_FLOAT_INPUT,
         convert=_convert_float,
-        tools=("tensorflow",),
+        converters={TensorFlowGraph: ("tensorflow",), TorchProgram: ("torch", "litert-torch")},
         **_SHARED,
     ),
     Target(

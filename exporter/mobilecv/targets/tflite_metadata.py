@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.runners.tflite import LABELS_FILE
 
@@ -91,7 +93,17 @@ def _schema() -> Any:
 
 
 def _unpack(model: bytes, schema: Any) -> Any:
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    """The model as objects, with all of its constants inside the flatbuffer.
+
+    ai-edge-quantizer 0.10 puts constants of 256 KiB and more behind it (`Buffer.offset` of the
+    schema, valid above 1), where packing anew would lose them, and older runtimes do not look.
+    """
+    unpacked = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    for buffer in unpacked.buffers:
+        if buffer.offset > 1:
+            outside = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
+            buffer.data, buffer.offset, buffer.size = outside, 0, 0
+    return unpacked
 
 
 def _pack(unpacked: Any) -> bytes:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from mobilecv_runtime.coreml.model import ImageFeature
-from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
 from mobilecv_runtime.coreml.protobuf import Message
 from mobilecv_runtime.errors import BundleError
 
@@ -32,22 +30,6 @@ class Lowered:
     (1, labels), float32."""
     labels: tuple[str, ...]
     """In the order of the scores."""
-
-
-def image_values(graph: OnnxGraph, image: ImageFeature) -> str:
-    """Declare the input `pixels`, and turn it into what Core ML hands to the network.
-
-    Core ML converts an image to float channels first, in the order that its colour space names.
-
-    Returns:
-        The value (1, channels, height, width), float32, raw 0..255, not yet scaled.
-    """
-    pixels = graph.input(PIXELS, "uint8", (1, image.height, image.width, image.channels))
-    values = graph.node("Transpose", [pixels], perm=[0, 3, 1, 2])
-    values = graph.node("Cast", [values], to=1)
-    if image.color_space == "BGR":
-        return graph.node("Gather", [values, graph.integers([2, 1, 0])], axis=1)
-    return values
 
 
 def refuse_unread(message: Message, where: str) -> None:

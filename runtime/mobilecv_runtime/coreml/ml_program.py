@@ -8,29 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from mobilecv_runtime.coreml.availability import OPSETS
+from mobilecv_runtime.coreml.image_input import image_values, only_image
 from mobilecv_runtime.coreml.lowering import (
     SCORES,
     Arithmetic,
     Lowered,
     UnsupportedError,
-    image_values,
     refuse_unread,
 )
 from mobilecv_runtime.coreml.mil.call import Call
 from mobilecv_runtime.coreml.mil.function import Classes, FunctionLowering, graph_inputs
 from mobilecv_runtime.coreml.mil.shape_check import check_shapes
 from mobilecv_runtime.coreml.mil.values import Constants
-from mobilecv_runtime.coreml.model import ImageFeature
 from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
 from mobilecv_runtime.coreml.protobuf import Message
-from mobilecv_runtime.coreml.schema import COLOR_SPACES
 from mobilecv_runtime.errors import BundleError
 
 _PROGRAM_VERSION: Final = 1
-_OPSETS: Final = ("CoreML5", "CoreML6", "CoreML7", "CoreML8", "CoreML9")
-"""The sets of operations of iOS 15, 16, 17, 18 and 26."""
-
-_LARGEST_SIDE: Final = 16384
 _LONGEST_MESSAGE: Final = 500
 _INFORMATIVE_ATTRIBUTES: Final = ("buildInfo",)
 """Attributes of a program that say how it was made."""
@@ -61,7 +56,7 @@ def _one_line(message: str) -> str:
 
 
 def _lower(model: Message, weights_folder: Path, arithmetic: Arithmetic) -> Lowered:
-    image = _described_image(model)
+    image = only_image(model.message("description"))
     function = _main_function(model)
     graph = OnnxGraph()
     lowering = FunctionLowering(graph, Constants(weights_folder), arithmetic)
@@ -77,32 +72,6 @@ def _lower(model: Message, weights_folder: Path, arithmetic: Arithmetic) -> Lowe
     onnx = graph.build()
     check_shapes(onnx, lowering.computed)
     return Lowered(onnx=onnx, labels=classes.labels)
-
-
-def _described_image(model: Message) -> ImageFeature:
-    features = model.message("description").messages("input")
-    if len(features) != 1 or not features[0].message("type").has("imageType"):
-        raise UnsupportedError("the model takes something else than one image")
-    feature = features[0]
-    kind = feature.message("type")
-    image = kind.message("imageType")
-    color_space = COLOR_SPACES.get(image.integer("colorSpace"), "unknown")
-    if color_space not in ("RGB", "BGR", "GRAY"):
-        raise UnsupportedError(f"an image input of the colour space {color_space}")
-    described = ImageFeature(
-        name=feature.text("name"),
-        height=image.integer("height"),
-        width=image.integer("width"),
-        color_space=color_space,
-    )
-    if not (1 <= described.height <= _LARGEST_SIDE and 1 <= described.width <= _LARGEST_SIDE):
-        raise BundleError(f"an image of {described.height} x {described.width} pixels")
-    # An optional input may be left out; an image to classify never is.
-    kind.integer("isOptional")
-    feature.text("shortDescription")
-    for message in (image, kind, feature):
-        refuse_unread(message, "the image input")
-    return described
 
 
 def _main_function(model: Message) -> Message:
@@ -122,8 +91,8 @@ def _main_function(model: Message) -> Message:
 
 def _only_block(function: Message) -> Message:
     opset = function.text("opset")
-    if opset not in _OPSETS:
-        raise UnsupportedError(f"the operation set {opset!r}; mobilecv knows {', '.join(_OPSETS)}")
+    if opset not in OPSETS:
+        raise UnsupportedError(f"the operation set {opset!r}; mobilecv knows {', '.join(OPSETS)}")
     blocks = dict(function.entries("block_specializations"))
     if blocks.keys() != {opset}:
         raise UnsupportedError(f"its blocks are for {', '.join(blocks)}, not just for {opset}")

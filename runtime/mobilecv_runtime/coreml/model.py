@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mobilecv_runtime.coreml.availability import Need, network_need, program_need
+from mobilecv_runtime.coreml.image_input import ImageFeature, described_image
 from mobilecv_runtime.coreml.protobuf import Message
-from mobilecv_runtime.coreml.schema import COLOR_SPACES, DATA_TYPES, LAYER_TYPES, SCHEMA
+from mobilecv_runtime.coreml.schema import DATA_TYPES, LAYER_TYPES, SCHEMA
 from mobilecv_runtime.errors import BundleError
 
 CONTRACT_KEY: Final = "mobilecv"
@@ -21,26 +23,12 @@ _NETWORKS: Final = ("neuralNetworkClassifier", "neuralNetwork", "neuralNetworkRe
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFeature:
-    """An image input."""
-
-    name: str
-    height: int
-    width: int
-    color_space: str
-    """`RGB`, `BGR`, `GRAY` or `GRAY_FLOAT16`."""
-
-    @property
-    def channels(self) -> int:
-        """3 for colour, 1 for gray."""
-        return 1 if self.color_space.startswith("GRAY") else 3
-
-
-@dataclass(frozen=True, kw_only=True)
 class CoremlDescription:
     """What an `.mlmodel` or `.mlpackage` says about itself."""
 
     specification_version: int
+    need: Need
+    """What it uses that came last."""
     kind: str
     """`neuralNetworkClassifier`, `mlProgram`, ..."""
     inputs: Mapping[str, str]
@@ -133,18 +121,23 @@ def _describe(model: Message) -> CoremlDescription:
     kind = kinds[0] if kinds else ", ".join(model.unread()) or "empty"
     inputs = {feature.text("name"): feature for feature in description.messages("input")}
     outputs = {feature.text("name"): feature for feature in description.messages("output")}
-    images = [_image(name, feature) for name, feature in inputs.items()]
+    images = [described_image(feature) for feature in inputs.values()]
     operations: Counter[str] = Counter()
     data_types: Counter[str] = Counter()
     labels: tuple[str, ...] | None = None
     scaler = None
+    need = Need(version=1, what="a Core ML model")
     if kind in _NETWORKS:
         network = model.message(kind)
         operations.update(_layer_type(layer) for layer in network.messages("layers"))
         labels = _network_labels(network)
         scaler = _scaler(network)
+        need = network_need(operations, network.integer("imageInputShapeMapping"))
     elif kind == "mlProgram":
-        for operation in program_operations(model.message("mlProgram")):
+        program = model.message("mlProgram")
+        functions = [function for _, function in program.entries("functions")]
+        need = program_need([function.text("opset") for function in functions])
+        for operation in program_operations(program):
             name = operation.text("type")
             operations[name] += 1
             if name != "const":
@@ -153,6 +146,7 @@ def _describe(model: Message) -> CoremlDescription:
                 labels = _program_labels(operation)
     return CoremlDescription(
         specification_version=model.integer("specificationVersion"),
+        need=need,
         kind=kind,
         inputs={name: _type(feature) for name, feature in inputs.items()},
         outputs={name: _type(feature) for name, feature in outputs.items()},
@@ -177,23 +171,10 @@ def program_operations(program: Message) -> list[Message]:
     ]
 
 
-def _image(name: str, feature: Message) -> ImageFeature | None:
-    kind = feature.message("type")
-    if not kind.has("imageType"):
-        return None
-    image = kind.message("imageType")
-    return ImageFeature(
-        name=name,
-        height=image.integer("height"),
-        width=image.integer("width"),
-        color_space=COLOR_SPACES.get(image.integer("colorSpace"), "unknown"),
-    )
-
-
 def _type(feature: Message) -> str:
     kind = feature.message("type")
     name = next((field for field in kind.present() if field != "isOptional"), "unknown")
-    image = _image("", feature)
+    image = described_image(feature)
     if image is not None:
         return f"image {image.height}x{image.width} {image.color_space}"
     if name == "multiArrayType":

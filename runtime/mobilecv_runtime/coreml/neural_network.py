@@ -8,27 +8,23 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from mobilecv_runtime.coreml.image_input import ImageFeature, image_values, only_image
 from mobilecv_runtime.coreml.layer_schema import LAYER_TYPES
 from mobilecv_runtime.coreml.layers import LOWERINGS, Layer, LayerGraph, Tensor
 from mobilecv_runtime.coreml.layers.preprocessing import preprocessed
-from mobilecv_runtime.coreml.layers.pruned_graph import PrunedGraph
 from mobilecv_runtime.coreml.lowering import (
     SCORES,
     Arithmetic,
     Lowered,
     UnsupportedError,
-    image_values,
     refuse_unread,
 )
-from mobilecv_runtime.coreml.model import ImageFeature
 from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
 from mobilecv_runtime.coreml.protobuf import Message
-from mobilecv_runtime.coreml.schema import COLOR_SPACES
 from mobilecv_runtime.errors import BundleError
 
 _CLASSIFIER: Final = "neuralNetworkClassifier"
 _OTHERS: Final = ("neuralNetwork", "neuralNetworkRegressor")
-_LARGEST_SIDE: Final = 1 << 14
 
 
 def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
@@ -49,9 +45,9 @@ def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
             "as a classifier (coremltools: ClassifierConfig)"
         )
     network, description = model.message(_CLASSIFIER), model.message("description")
-    onnx = PrunedGraph()
+    onnx = OnnxGraph()
     graph = NetworkGraph(onnx, arithmetic)
-    image = _image(description)
+    image = only_image(description)
     graph.values[image.name] = _input(graph, onnx, network, image)
     for number, message in enumerate(network.messages("layers")):
         lower_layer(graph, message, number)
@@ -96,35 +92,6 @@ class NetworkGraph(LayerGraph):
         if name not in self.values:
             raise BundleError(f"no layer gives the value {name!r}; convert the model again")
         return self.values[name]
-
-
-def _image(description: Message) -> ImageFeature:
-    inputs = description.messages("input")
-    kinds = [feature.message("type") for feature in inputs]
-    if len(inputs) != 1 or not kinds[0].has("imageType"):
-        found = ", ".join(
-            f"{feature.text('name')!r} ({' '.join(kind.present())})"
-            for feature, kind in zip(inputs, kinds, strict=True)
-        )
-        raise UnsupportedError(
-            f"inputs {found or 'none'}: expected one image; export with one image input "
-            "(coremltools: inputs=[ImageType(...)])"
-        )
-    feature, image = inputs[0], kinds[0].message("imageType")
-    name, space = feature.text("name"), COLOR_SPACES.get(image.integer("colorSpace"))
-    height, width = image.integer("height"), image.integer("width")
-    for field in ("enumeratedSizes", "imageSizeRange"):
-        image.data(field)  # Other sizes that the network takes; it runs at its default one.
-    feature.text("shortDescription")
-    kinds[0].integer("isOptional")  # Without its only image there is nothing to predict.
-    for message in (image, kinds[0], feature):
-        refuse_unread(message, f"input {name!r}")
-    if space is None or not (1 <= height <= _LARGEST_SIDE and 1 <= width <= _LARGEST_SIDE):
-        raise UnsupportedError(
-            f"input {name!r}: an image of {height}x{width} and colour space "
-            f"{image.integer('colorSpace')}; expected RGB, BGR or gray of a stated size"
-        )
-    return ImageFeature(name=name, height=height, width=width, color_space=space)
 
 
 def _input(graph: NetworkGraph, onnx: OnnxGraph, network: Message, image: ImageFeature) -> Tensor:

@@ -67,14 +67,28 @@ class OnnxGraph:
         self._outputs.append(self._onnx.helper.make_tensor_value_info(name, kind, None))
 
     def build(self) -> bytes:
-        """The serialized model."""
+        """The serialized model, without operations and constants that no output needs.
+
+        onnxruntime would run them, and warn of constants that only they would have read.
+        """
         helper = self._onnx.helper
-        graph = helper.make_graph(
-            self._nodes, "coreml", self._inputs, self._outputs, self._initializers
-        )
+        nodes, needed = self._needed()
+        constants = [value for value in self._initializers if value.name in needed]
+        graph = helper.make_graph(nodes, "coreml", self._inputs, self._outputs, constants)
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION)
         return bytes(model.SerializeToString())
+
+    def _needed(self) -> tuple[list[Any], set[str]]:
+        """The operations that the outputs rest on, and the names that these read."""
+        needed = {output.name for output in self._outputs}
+        kept = []
+        # Every operation stands behind those that it reads.
+        for node in reversed(self._nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                kept.append(node)
+        return kept[::-1], needed
 
     def _fresh(self, word: str) -> str:
         self._count += 1

@@ -125,9 +125,12 @@ def _scaled(steps: _Steps, parameters: Message, where: str, channel_axis: int) -
         )
     along = [1] * steps.ndim
     along[channel_axis] = scale.size
-    values: Weights = steps.astype(np.float32) * scale.reshape(along)
-    if bias.size:
-        values += bias.reshape(along)
+    with np.errstate(over="ignore", invalid="ignore"):  # Judged below.
+        values: Weights = steps.astype(np.float32) * scale.reshape(along)
+        if bias.size:
+            values += bias.reshape(along)
+    if not np.isfinite(values).all():
+        raise BundleError(f"{where}: its scales give values that are not finite")
     return values
 
 

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Final
 
 from mobilecv_runtime.errors import BundleError
-from mobilecv_runtime.runners.base import Runner
+from mobilecv_runtime.runners.base import ArtifactRunner, Runner
 from mobilecv_runtime.runners.coreml import open_coreml
 from mobilecv_runtime.runners.onnx import OnnxRunner
 from mobilecv_runtime.runners.tflite import TfliteRunner
 
-RUNNERS: Final[Mapping[str, Callable[..., Runner]]] = {
+RUNNERS: Final[Mapping[str, Callable[..., ArtifactRunner]]] = {
     ".tflite": TfliteRunner,
     ".onnx": OnnxRunner,
     ".mlmodel": open_coreml,
     ".mlpackage": open_coreml,
 }
 
-__all__ = ["RUNNERS", "Runner", "open_runner"]
+__all__ = ["RUNNERS", "ArtifactRunner", "Runner", "open_runner"]
 
 
-def open_runner(path: Path, *, threads: int = 1) -> Runner:
+def open_runner(path: Path, *, threads: int = 1) -> ArtifactRunner:
     """Load an artifact into the engine that runs it.
 
     Args:

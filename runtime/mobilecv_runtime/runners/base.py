@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from mobilecv_runtime.errors import BundleError
 from mobilecv_runtime.spec import Contract, FloatArray, UInt8Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What a file itself says about what goes in and comes out."""
+
+    image_shape: tuple[int, int, int]
+    """(height, width, channels) of the image input."""
+    color: str | None
+    """The channel order that the image input names, such as `BGR`; None in formats that have plain
+    tensors and name none."""
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    minimum_runtime: str | None
+    """The oldest runtime that reads the file, such as `iOS 15`; None if the file does not say."""
 
 
 class Runner(Protocol):
@@ -35,6 +51,14 @@ class Runner(Protocol):
         Returns:
             (count, labels), float32.
         """
+
+
+class ArtifactRunner(Runner, Protocol):
+    """A runner of a file, which says what goes in and comes out."""
+
+    @property
+    def signature(self) -> Signature:
+        """What the file says about its image and its outputs."""
 
 
 def check_pixels(pixels: UInt8Array, shape: tuple[int, ...], file: str) -> None:

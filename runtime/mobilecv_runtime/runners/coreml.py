@@ -12,10 +12,12 @@ import numpy as np
 from PIL import Image
 
 from mobilecv_runtime.coreml.executor import CoremlExecutor
+from mobilecv_runtime.coreml.image_input import ImageFeature
 from mobilecv_runtime.coreml.lowering import Arithmetic
-from mobilecv_runtime.coreml.model import CONTRACT_KEY, ImageFeature, read_coreml
+from mobilecv_runtime.coreml.model import CONTRACT_KEY, CoremlDescription, read_coreml
+from mobilecv_runtime.coreml.schema import MINIMUM_IOS
 from mobilecv_runtime.errors import BundleError, guest
-from mobilecv_runtime.runners.base import Runner, check_pixels
+from mobilecv_runtime.runners.base import ArtifactRunner, Signature, check_pixels
 from mobilecv_runtime.spec import Contract, FloatArray, Labels, UInt8Array
 
 COREML_SUFFIXES: Final = (".mlmodel", ".mlpackage")
@@ -36,13 +38,29 @@ class _CoremlFile:
         self.probabilities: str = probabilities
         self.labels: tuple[str, ...] = description.labels
         contract = description.metadata.get(CONTRACT_KEY)
+        self.signature = _signature(path, description, image)
         self.contract = (
             Contract.from_json(json.loads(contract), Labels(self.labels)) if contract else None
         )
 
     def check(self, pixels: UInt8Array) -> None:
-        image = self.image
-        check_pixels(pixels, (image.height, image.width, image.channels), self.name)
+        check_pixels(pixels, self.signature.image_shape, self.name)
+
+
+def _signature(path: Path, description: CoremlDescription, image: ImageFeature) -> Signature:
+    version, need = description.specification_version, description.need
+    if version < need.version:
+        raise BundleError(
+            f"{path}: specification version {version} does not have {need.what}, which came with "
+            f"{need.version}; export it for {MINIMUM_IOS[need.version]} or later"
+        )
+    return Signature(
+        image_shape=(image.height, image.width, image.channels),
+        color=image.color_space,
+        inputs=tuple(description.inputs),
+        outputs=tuple(description.outputs),
+        minimum_runtime=MINIMUM_IOS.get(version),
+    )
 
 
 class ExecutedCoremlRunner:
@@ -59,6 +77,7 @@ class ExecutedCoremlRunner:
         """
         self._file = _CoremlFile(path)
         self.label_names, self.contract = self._file.labels, self._file.contract
+        self.signature = self._file.signature
         self._executor = CoremlExecutor(path, arithmetic=arithmetic, threads=threads)
 
     def scores(self, pixels: UInt8Array) -> FloatArray:
@@ -82,6 +101,7 @@ class AppleCoremlRunner:
         del threads
         self._file = _CoremlFile(path)
         self.label_names, self.contract = self._file.labels, self._file.contract
+        self.signature = self._file.signature
         coremltools = guest("coremltools", extra="coreml")
         self._model: Any = coremltools.models.MLModel(
             str(path), compute_units=coremltools.ComputeUnit.CPU_ONLY
@@ -103,7 +123,7 @@ def has_apple_runtime() -> bool:
     return platform.system() == "Darwin" and importlib.util.find_spec("coremltools") is not None
 
 
-def open_coreml(path: Path, *, threads: int = 1) -> Runner:
+def open_coreml(path: Path, *, threads: int = 1) -> ArtifactRunner:
     """Load a file into Apple's runtime where it is there, else into mobilecv's executor."""
     runner = AppleCoremlRunner if has_apple_runtime() else ExecutedCoremlRunner
     return runner(path, threads=threads)

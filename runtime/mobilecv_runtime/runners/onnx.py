@@ -10,7 +10,7 @@ import numpy as np
 
 from mobilecv_runtime.errors import BundleError
 from mobilecv_runtime.onnx_session import open_session
-from mobilecv_runtime.runners.base import check_pixels
+from mobilecv_runtime.runners.base import Signature, check_pixels
 from mobilecv_runtime.spec import Contract, FloatArray, Labels, UInt8Array
 
 LABELS_KEY = "labels"
@@ -40,10 +40,23 @@ class OnnxRunner:
         self._dtype = np.float32 if inputs[0].type == "tensor(float)" else np.uint8
         metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.label_names, self.contract = _read_metadata(metadata)
+        height, width, channels = inputs[0].shape[1:]
+        self.signature = Signature(
+            image_shape=(height, width, channels),
+            color=None,
+            inputs=(inputs[0].name,),
+            outputs=(outputs[0].name,),
+            minimum_runtime=None,
+        )
 
     def scores(self, pixels: UInt8Array) -> FloatArray:
         """Answer a batch; see `Runner.scores`."""
         check_pixels(pixels, tuple(self._input.shape[1:]), self._file)
+        fixed = isinstance(self._input.shape[0], int)
+        batches = np.split(pixels, len(pixels)) if fixed else [pixels]
+        return np.concatenate([self._answer(batch) for batch in batches])
+
+    def _answer(self, pixels: UInt8Array) -> FloatArray:
         feed: Any = {self._input.name: pixels.astype(self._dtype, copy=False)}
         return np.asarray(self._session.run(None, feed)[0], np.float32)
 

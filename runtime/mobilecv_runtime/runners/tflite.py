@@ -9,13 +9,13 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilecv_runtime.errors import BundleError, guest
-from mobilecv_runtime.runners.base import check_pixels
+from mobilecv_runtime.runners.base import Signature, check_pixels
 from mobilecv_runtime.spec import Contract, FloatArray, Labels, UInt8Array
 
 LABELS_FILE = "labels.txt"
@@ -57,12 +57,25 @@ class TfliteRunner:
         if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4:
             raise BundleError(f"{path}: not one image in and one row of scores out")
         self._input, self._output = inputs[0], outputs[0]
-        self._shape = tuple(int(size) for size in self._input["shape"][1:])
+        height, width, channels = (int(size) for size in self._input["shape"][1:])
+        self.signature = Signature(
+            image_shape=(height, width, channels),
+            color=None,
+            inputs=self._names("inputs", self._input),
+            outputs=self._names("outputs", self._output),
+            minimum_runtime=None,
+        )
 
     def scores(self, pixels: UInt8Array) -> FloatArray:
         """Answer a batch; see `Runner.scores`."""
-        check_pixels(pixels, self._shape, self._file)
+        check_pixels(pixels, self.signature.image_shape, self._file)
         return np.stack([self._one(image[None]) for image in self._quantized(pixels)])
+
+    def _names(self, side: Literal["inputs", "outputs"], tensor: Any) -> tuple[str, ...]:
+        """What an app calls a tensor: its name in the signature, or its own if there is none."""
+        signatures = self._interpreter.get_signature_list()
+        named = [name for signature in signatures.values() for name in signature[side]]
+        return tuple(named) or (str(tensor["name"]),)
 
     def _quantized(self, pixels: UInt8Array) -> NDArray[Any]:
         """Pixels in the input's own type: `q = round(pixel / scale) + zero_point`."""

@@ -37,9 +37,22 @@ def test_with_one_input_the_scalar_is_the_second() -> None:
     np.testing.assert_allclose(run_layer("multiply", {"alpha": 2.5}, A), A * 2.5)
 
 
-def test_inputs_of_different_ranks_are_refused_by_the_old_layers() -> None:
-    with pytest.raises(UnsupportedError, match="different ranks"):
-        run_layer("add", {}, A, B[0])
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 1, 1), (1, 3, 4), (1,), (1, 1)])
+@pytest.mark.parametrize(("kind", "function"), [("add", np.add), ("multiply", np.multiply)])
+def test_the_old_layers_count_channel_height_and_width_from_the_back(
+    kind: str, function: Callable[..., Any], shape: tuple[int, ...]
+) -> None:
+    image, smaller = values(1, 1, 2, 3, 4), values(*shape, seed=1)
+    expected = function(image, smaller)
+    assert expected.shape == image.shape
+    np.testing.assert_allclose(run_layer(kind, {}, image, smaller), expected, atol=1e-6)
+    np.testing.assert_allclose(run_layer(kind, {}, smaller, image), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["add", "multiply", "max", "min", "average"])
+def test_a_vector_beside_an_image_is_refused_by_the_old_layers(kind: str) -> None:
+    with pytest.raises(UnsupportedError, match=r"ranks, some below 3: \(4, 3, 4\), \(4,\)"):
+        run_layer(kind, {}, values(4, 3, 4), values(4))
 
 
 BROADCASTABLE: dict[str, Callable[..., Any]] = {

@@ -146,3 +146,11 @@ def test_plain_weights_with_a_quantization_are_refused_unless_it_is_empty() -> N
 def test_a_claimed_size_is_never_allocated() -> None:
     with pytest.raises(BundleError, match="expected 1099511627776"):
         read(shape=(1 << 20, 1 << 20), floatValue=[1.0])
+
+
+@pytest.mark.parametrize(("scale", "bias"), [(3e38, 0.0), (1.0, float("inf")), (float("nan"), 0.0)])
+def test_weights_that_a_scale_makes_infinite_are_refused(scale: float, bias: float) -> None:
+    linear = {"scale": [scale], "bias": [bias]}
+    quantization = {"numberOfBits": 8, "linearQuantization": linear}
+    with pytest.raises(BundleError, match="not finite"):
+        read(rawValue=packed(steps(8), 8), quantization=quantization)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Final, TypeAlias
@@ -13,33 +14,50 @@ _Lowering: TypeAlias = Callable[[LayerGraph, Layer], Tensor]
 
 
 def _legacy(op: str, *, scalar: bool) -> _Lowering:
-    """Layers of the first specification: inputs of one rank, or one input and the scalar alpha.
+    """Layers of the first specification: several inputs, or one input and the scalar alpha.
 
     Source: messages `AddLayerParams`, `MultiplyLayerParams`, `MaxLayerParams`, `MinLayerParams` of
-    NeuralNetwork.proto.
+    NeuralNetwork.proto; see `_aligned`.
     """
 
     def apply(graph: LayerGraph, layer: Layer) -> Tensor:
         alpha = layer.real("alpha") if scalar else None
         if alpha is not None and len(layer.inputs) == 1:
             return graph.pointwise(op, layer.input, graph.number(alpha))
-        return _folded(graph, layer, op, one_rank=True)
+        return _folded(graph, op, _aligned(layer))
 
     return apply
 
 
-def _folded(graph: LayerGraph, layer: Layer, op: str, *, one_rank: bool) -> Tensor:
+def _aligned(layer: Layer) -> tuple[Tensor, ...]:
+    """The inputs of a layer of the first specification, whose shapes have one meaning together.
+
+    "In general, there are no rank constraints", say its messages, and the head of
+    NeuralNetwork.proto counts channel, height and width from the back. So inputs of different ranks
+    fit where all have these three axes, or hold a single value. Whether a vector runs along the
+    channels, as in `RANK5_ARRAY_MAPPING`, or along the width, is not said.
+    """
+    inputs = _several(layer)
+    ranks = {tensor.rank for tensor in inputs if math.prod(tensor.shape) != 1}
+    if len(ranks) > 1 and min(ranks) < 3:
+        shapes = ", ".join(str(tensor.shape) for tensor in inputs)
+        raise layer.unsupported(f"inputs of different ranks, some below 3: {shapes}")
+    return inputs
+
+
+def _several(layer: Layer) -> tuple[Tensor, ...]:
     if len(layer.inputs) < 2:
         raise layer.damaged(f"{len(layer.inputs)} inputs, expected 2 or more")
-    if one_rank and len({tensor.rank for tensor in layer.inputs}) > 1:
-        shapes = ", ".join(str(tensor.shape) for tensor in layer.inputs)
-        raise layer.unsupported(f"inputs of different ranks: {shapes}")
-    return reduce(lambda first, second: graph.binary(op, first, second), layer.inputs)
+    return layer.inputs
+
+
+def _folded(graph: LayerGraph, op: str, inputs: tuple[Tensor, ...]) -> Tensor:
+    return reduce(lambda first, second: graph.binary(op, first, second), inputs)
 
 
 def average(graph: LayerGraph, layer: Layer) -> Tensor:
     """The mean of the inputs. Source: message `AverageLayerParams` of NeuralNetwork.proto."""
-    total = _folded(graph, layer, "Add", one_rank=True)
+    total = _folded(graph, "Add", _aligned(layer))
     return graph.pointwise("Mul", total, graph.number(1.0 / len(layer.inputs)))
 
 
@@ -52,7 +70,7 @@ def _broadcastable(op: str) -> _Lowering:
     def apply(graph: LayerGraph, layer: Layer) -> Tensor:
         if op not in ("Max", "Min", "Add", "Mul"):
             layer.expect(2)
-        return _folded(graph, layer, op, one_rank=False)
+        return _folded(graph, op, _several(layer))
 
     return apply
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from mobilecv_runtime.coreml.image_input import ImageFeature
 from mobilecv_runtime.coreml.layer_schema import LAYER_SCHEMA
 from mobilecv_runtime.coreml.layers.layer_graph import LayerGraph, Tensor
 from mobilecv_runtime.coreml.lowering import UnsupportedError, refuse_unread
-from mobilecv_runtime.coreml.model import ImageFeature
 from mobilecv_runtime.coreml.protobuf import Message
 from mobilecv_runtime.errors import BundleError
 
@@ -17,7 +17,6 @@ _BIASES: Final = {
     "RGB": ("redBias", "greenBias", "blueBias"),
     "BGR": ("blueBias", "greenBias", "redBias"),
     "GRAY": ("grayBias",),
-    "GRAY_FLOAT16": ("grayBias",),
 }
 
 

@@ -1,0 +1,1 @@
+"""Well-known classifiers through the whole of mobilecv: `python -m benchmarks.zoo --help`."""

@@ -1,0 +1,86 @@
+"""Well-known classifiers through export and parity check, one network at a time.
+
+    python -m benchmarks.zoo --families all
+    python -m benchmarks.zoo --families mobilenet,vgg --frameworks keras --targets coreml
+
+Prints a table, and writes it with --output. Interrupted, it goes on where it was: what is finished
+lies in --work. The exit code is 1 if a network failed, or differs from its source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.zoo.check import Result, check
+from benchmarks.zoo.rows import FAMILIES, ROWS, Row
+from benchmarks.zoo.table import document, line
+from mobilecv.targets import TARGETS
+
+_FRAMEWORKS = ("keras", "torch")
+_DEFAULT_TARGETS = ("coreml", "mlpackage")
+
+
+def main() -> int:
+    """Check the rows that were asked for."""
+    options = _parser().parse_args()
+    rows = _chosen(options)
+    options.work.mkdir(parents=True, exist_ok=True)
+    results: list[Result] = []
+    for row in rows:
+        print(row.id, file=sys.stderr, flush=True)
+        for result in check(row, options.targets, options.work, options.images):
+            print("  " + line(result), file=sys.stderr, flush=True)
+            results.append(result)
+    text = document(results, photos=options.images is not None)
+    print(text)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+    return int(any(result.outcome != "agrees" for result in results))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--families", type=_listed(FAMILIES), default=FAMILIES, help=f"all, or {','.join(FAMILIES)}"
+    )
+    parser.add_argument("--frameworks", type=_listed(_FRAMEWORKS), default=_FRAMEWORKS)
+    parser.add_argument("--rows", type=_listed([row.id for row in ROWS]), help="single networks")
+    parser.add_argument("--targets", type=_listed(tuple(TARGETS)), default=_DEFAULT_TARGETS)
+    parser.add_argument("--work", type=Path, default=Path("build/zoo"), help="keeps what is done")
+    parser.add_argument("--images", type=Path, help="photos to compare on [default: patterns]")
+    parser.add_argument("--output", type=Path, help="a Markdown file for the table")
+    return parser
+
+
+def _listed(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Read names with commas between, or `all`."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        if text == "all":
+            return tuple(choices)
+        names = tuple(text.split(","))
+        unknown = [name for name in names if name not in choices]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
+        return names
+
+    return parse
+
+
+def _chosen(options: argparse.Namespace) -> list[Row]:
+    if options.rows:
+        return [row for row in ROWS if row.id in options.rows]
+    return [
+        row
+        for row in ROWS
+        if row.family in options.families and row.framework in options.frameworks
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

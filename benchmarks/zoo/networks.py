@@ -1,0 +1,161 @@
+"""Builds the networks, with random weights and answers as decided as a trained network's.
+
+With weights as they are initialised, a network gives every class about one thousandth, and any
+file agrees with it. So batch normalisation is set to what images bring, and the last layer is
+scaled until the logits spread over the classes as those of a trained network do. No channel is
+raised above the average of its layer: where a random depthwise kernel all but cancels itself, what
+is left over is rounding.
+
+Two things were tried and refused: to centre the features in batch normalisation, and the logits of
+each class, so that top-1 changes from image to image. In random features images differ by little
+beside what they share, so that each such step multiplies the rounding of all steps before (Yang et
+al. 2019, arXiv 1902.08129), and the zoo would measure its own weights.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.zoo.rows import Row
+from mobilecv.photosets import test_patterns
+from mobilecv.sources.pytorch.architectures import Architecture
+from mobilecv_runtime.spec import PRESETS, ImageInput, Preprocessing
+
+SEED: Final = 0
+_SPREAD: Final = 2.5
+"""The standard deviation of an image's logits: so moderate that the rounding of float32 alone
+stays below 1e-5 in probability."""
+_LAYER_SCALE: Final = 0.3
+"""ConvNeXt's branches start at 1e-6 and would not take part (arXiv 2201.03545)."""
+
+
+class NetworkMaker:
+    """Makes one row's source file, in a process of its own."""
+
+    def __init__(self, row: Row) -> None:
+        """Take a row of the zoo."""
+        self._row = row
+
+    def write(self, folder: Path) -> Path:
+        """Build, condition and save the network.
+
+        Returns:
+            The source file: a whole model of Keras, or a state dict of PyTorch.
+        """
+        make = _write_keras if self._row.framework == "keras" else _write_torch
+        return make(self._row, folder)
+
+
+def sample_images(row: Row) -> NDArray[np.float32]:
+    """Normalised test patterns, (8, size, size, 3), float32."""
+    pixels = test_patterns(ImageInput(height=row.size, width=row.size, channels=3))
+    preprocessing: Preprocessing = PRESETS[row.preset]
+    return preprocessing.apply(pixels)
+
+
+def construct(row: Row) -> Any:
+    """Call the row's constructor."""
+    if row.framework == "torch":
+        return Architecture.parse(row.constructor).build(row.arguments, Path())
+    module, _, name = row.constructor.partition(":")
+    return getattr(importlib.import_module(module), name)(**row.arguments)
+
+
+def _factor(logits: NDArray[np.float64]) -> float:
+    """What to multiply the logits, (images, classes), with."""
+    return _SPREAD / float(logits.std(axis=1).mean())
+
+
+def _write_keras(row: Row, folder: Path) -> Path:
+    import keras
+
+    keras.utils.set_random_seed(SEED)
+    model, images = construct(row), sample_images(row)
+    layers = list(model._flatten_layers(include_self=False, recursive=True))
+    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in layers:
+        if type(layer).__name__ == "LayerScale":
+            layer.gamma.assign(np.full(layer.gamma.shape, _LAYER_SCALE))
+        elif not norms and hasattr(layer, "kernel"):
+            # He et al. (arXiv 1502.01852): without batch normalisation the signal would fade.
+            layer.kernel.assign(layer.kernel * np.sqrt(2))
+    for number, norm in enumerate(norms):
+        _measure_keras(norm, _offsets(number, norm.moving_mean.shape[0]))
+    model(images, training=False)
+    for norm in norms:
+        del norm.call
+    last = next(layer for layer in reversed(layers) if getattr(layer, "use_bias", False))
+    logits = np.log(np.maximum(np.float64(model.predict(images, verbose=0)), 1e-30))
+    factor = _factor(logits)
+    last.kernel.assign(last.kernel * factor)
+    last.bias.assign(last.bias * factor)
+    path = folder / f"{row.name}.keras"
+    model.save(path)
+    return path
+
+
+def _measure_keras(norm: Any, offsets: NDArray[np.float32]) -> None:
+    """Let a layer take its statistics from the next batch that it sees."""
+    import tensorflow as tf
+
+    normalise = norm.call
+
+    def call(values: Any, **options: Any) -> Any:
+        power = tf.reduce_mean(tf.square(values), axis=(0, 1, 2))
+        power = tf.maximum(power, tf.reduce_mean(power))
+        norm.moving_variance.assign(power)
+        norm.moving_mean.assign(offsets * tf.sqrt(power))
+        return normalise(values, **options)
+
+    norm.call = call
+
+
+def _offsets(number: int, channels: int) -> NDArray[np.float32]:
+    """Means of a batch normalisation in units of its root mean square, (channels,)."""
+    random = np.random.default_rng((SEED, number))
+    return random.normal(scale=0.1, size=channels).astype(np.float32)
+
+
+def _write_torch(row: Row, folder: Path) -> Path:
+    import torch
+
+    torch.manual_seed(SEED)
+    module = construct(row).eval()
+    images = torch.from_numpy(sample_images(row).transpose(0, 3, 1, 2).copy())
+    norms = [each for each in module.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    for name, parameter in module.named_parameters():
+        if name.endswith("layer_scale"):
+            torch.nn.init.constant_(parameter, _LAYER_SCALE)
+    with torch.no_grad():
+        hooks = [norm.register_forward_pre_hook(_measure_torch(number))
+                 for number, norm in enumerate(norms)]  # fmt: skip
+        module(images)
+        for hook in hooks:
+            hook.remove()
+        factor = _factor(module(images).double().numpy())
+        *_, last = (each for each in module.modules() if getattr(each, "bias", None) is not None
+                    and each.weight.ndim > 1)  # fmt: skip
+        last.weight.mul_(factor)
+        last.bias.mul_(factor)
+    path = folder / f"{row.name}.pth"
+    torch.save(module.state_dict(), path)
+    return path
+
+
+def _measure_torch(number: int) -> Any:
+    """A hook by which a layer takes its statistics from the batch that it sees."""
+
+    def hook(norm: Any, inputs: tuple[Any, ...]) -> None:
+        import torch
+
+        power = inputs[0].square().mean(dim=(0, 2, 3))
+        power = power.maximum(power.mean())
+        norm.running_var.copy_(power)
+        norm.running_mean.copy_(torch.from_numpy(_offsets(number, len(power))) * power.sqrt())
+
+    return hook

@@ -1,0 +1,1 @@
+"""PyTorch models: state dicts, pickled modules, TorchScript, torch.export programs, in memory."""

@@ -1,0 +1,69 @@
+import ClassifierCore
+import SwiftUI
+
+/// Does the model on this device still answer like the trained one?
+struct SelfCheckScreen: View {
+    @ObservedObject var session: ClassifierSession
+    let installed: InstalledModel
+    @State private var check: SelfCheck?
+    @State private var isRunning = false
+
+    var body: some View {
+        List {
+            Section {
+                Text("Runs the bundle's golden images and compares with the recorded scores.")
+                Button("Run the self-check") { Task { await run() } }
+                    .disabled(isRunning)
+                if isRunning { ProgressView() }
+                FailureNote(message: session.failure)
+            }
+            if let check { results(check) }
+        }
+        .onChange(of: installed) { check = nil }
+        .onChange(of: session.preferences.units) { check = nil }
+    }
+
+    private func results(_ check: SelfCheck) -> some View {
+        Section {
+            Text("\(check.agreed) of \(check.rows.count) golden images agree")
+                .font(.headline)
+            Text(difference(check))
+            ForEach(check.rows) { row in
+                HStack {
+                    Image(systemName: row.agreement.agrees ? "checkmark.circle" : "xmark.octagon")
+                        .foregroundStyle(row.agreement.agrees ? Color.green : Color.red)
+                    Text(row.id)
+                    Spacer()
+                    Text(words(for: row))
+                        .foregroundStyle(Color.secondary)
+                }
+            }
+        }
+    }
+
+    /// A string of its own, since `Text` would write a number in it with six decimals.
+    private func difference(_ check: SelfCheck) -> String {
+        "Largest difference of probability: \(check.largestDifference)"
+    }
+
+    private func words(for row: SelfCheck.Row) -> String {
+        let answered = label(row.agreement.answered)
+        let expected = label(row.agreement.expected)
+        return answered == expected ? answered : "\(answered) instead of \(expected)"
+    }
+
+    private func label(_ index: Int) -> String {
+        installed.labels.indices.contains(index) ? installed.labels[index] : "no answer"
+    }
+
+    private func run() async {
+        isRunning = true
+        defer { isRunning = false }
+        check = nil
+        do {
+            check = try await SelfCheck.run(installed, units: session.preferences.units)
+        } catch {
+            session.report(error)
+        }
+    }
+}

@@ -1,0 +1,5 @@
+@file:Suppress("UNUSED_PARAMETER", "unused", "FunctionName")
+
+package android.net
+
+abstract class Uri private constructor()

@@ -1,0 +1,3 @@
+public struct UTType: Hashable, Sendable {
+    public static var folder: UTType { UTType() }
+}
