@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from benchmarks.zoo.networks import NetworkMaker
-from benchmarks.zoo.rows import CLASSES, Row
+from benchmarks.zoo.rows import LABELS, Row
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child
 from mobilecv_runtime.errors import MobileCVError
@@ -117,22 +117,21 @@ def check(row: Row, targets: Sequence[str], work: Path, images: Path | None) -> 
     missing = [target for target, path in results.items() if not path.exists()]
     if missing:
         with tempfile.TemporaryDirectory(dir=work) as name:
-            source = _write_source(row, Path(name))
+            source = _write_source(row, images, Path(name))
             for result in _check_targets(row, missing, source, images):
                 result.write(results[result.target])
     return [Result.read(path) for path in results.values()]
 
 
-def _write_source(row: Row, folder: Path) -> Path:
+def _write_source(row: Row, images: Path | None, folder: Path) -> Path:
     log = folder / "network.log"
     try:
-        with Child(NetworkMaker, row, log=log) as child:
+        with Child(NetworkMaker, row, images, log=log) as child:
             source: Path = child.call("write", folder)
     except MobileCVError:
         print(log.read_text(encoding="utf-8", errors="replace")[-3000:], file=sys.stderr)
         raise
-    labels = "".join(f"class {number}\n" for number in range(CLASSES))
-    (folder / "labels.txt").write_text(labels, encoding="utf-8")
+    (folder / "labels.txt").write_text("\n".join(LABELS.names), encoding="utf-8")
     return source
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from mobilecv_runtime.spec import Labels
+
 Framework: TypeAlias = Literal["keras", "torch"]
 
-CLASSES: Final = 1000
+LABELS: Final = Labels(tuple(f"class {number}" for number in range(1000)))
 
 
 @dataclass(frozen=True, kw_only=True)
