@@ -31,8 +31,8 @@ from mobilecv_runtime.spec import PRESETS, ImageInput, Preprocessing
 
 SEED: Final = 0
 _SPREAD: Final = 2.5
-"""The standard deviation of a typical image's logits: so moderate that the rounding of float32 alone
-stays below 1e-5 in probability."""
+"""The standard deviation of a typical image's logits: so moderate that the rounding of float32
+alone stays below 1e-5 in probability."""
 _PHOTOS: Final = 32
 _PHOTO_SEED: Final = 2
 """Another than that of the golden images."""
