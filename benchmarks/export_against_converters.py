@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def _prepared(model: str, folder: Path) -> np.ndarray:
-    from mobilecv.sources.keras_inspection import inspect_keras
+    from mobilecv.sources.keras.inspection import inspect_keras
     from mobilecv_runtime.photos import PhotoFolder, PreparedPhotos
     from mobilecv_runtime.spec import ImageInput, Labels
 

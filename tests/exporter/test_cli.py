@@ -163,7 +163,7 @@ def test_inspect_looks_into_artifacts_sources_and_bundles(cli: Cli, exported: Pa
 def test_inspecting_a_source_starts_no_tensorflow() -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from mobilecv.sources.keras_inspection import inspect_keras\n"
+        "from mobilecv.sources.keras.inspection import inspect_keras\n"
         "print(inspect_keras(Path(sys.argv[1])).parameters)\n"
         "print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mobilecv.sources import keras
 from mobilecv.sources.base import (
     Reference,
     SourceDescription,
@@ -16,7 +15,9 @@ from mobilecv.sources.base import (
     StatedInput,
     SuggestedInput,
 )
-from mobilecv.sources.keras_inspection import inspect_keras
+from mobilecv.sources.keras import files as keras_files
+from mobilecv.sources.keras import source as keras
+from mobilecv.sources.keras.inspection import inspect_keras
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv.sources.pytorch import files as torch_files
 from mobilecv.sources.pytorch import source as pytorch
@@ -38,14 +39,14 @@ class SourceKind:
 
 
 _KERAS: Final = SourceKind(
-    check=keras.check_file, load=keras.KerasSource.load, inspect=inspect_keras
+    check=keras_files.check_file, load=keras.KerasSource.load, inspect=inspect_keras
 )
 _TORCH: Final = SourceKind(
     check=pytorch.check_file, load=pytorch.TorchSource.load, inspect=inspect_torch
 )
 
 SOURCES: Final[Mapping[str, SourceKind]] = {
-    **dict.fromkeys(keras.SUFFIXES, _KERAS),
+    **dict.fromkeys(keras_files.SUFFIXES, _KERAS),
     **dict.fromkeys(torch_files.SUFFIXES, _TORCH),
 }
 """The kind of a file, by its suffix."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mobilecv.sources.keras import check_file
+from mobilecv.sources.keras.files import check_file
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.inspection import Inspection, Tensor
 

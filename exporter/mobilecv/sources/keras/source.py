@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
 from mobilecv.captures.tensorflow import TensorFlowGraph, tensorflow_module
 from mobilecv.sources.base import SourceDescription, StatedInput
-from mobilecv.sources.loading import NOTHING_STATED, LoadOptions, refuse_architecture
-from mobilecv_runtime.errors import SourceError, guest
+from mobilecv.sources.keras.files import check_file
+from mobilecv.sources.keras.framework import convertible_operations, keras_module
+from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
+from mobilecv_runtime.errors import SourceError
 from mobilecv_runtime.spec import FloatArray, HeadKind
-
-SUFFIXES: Final = (".h5", ".hdf5", ".keras")
 
 _HEADS: Final[dict[str, HeadKind]] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 _LINEAR: Final = frozenset({"MatMul", "BiasAdd", "Conv2D", "Mean", "Reshape", "Add", "AddV2"})
@@ -111,7 +108,7 @@ class KerasSource:
 
     def capture(self, path: Path, shape: tuple[int, int, int]) -> TensorFlowGraph:
         """See `SourceModel.capture`."""
-        with _convertible_operations():
+        with convertible_operations():
             return TensorFlowGraph.write(
                 lambda image: self._model(image, training=False), shape, path.with_suffix(".pb")
             )
@@ -129,65 +126,10 @@ class KerasSource:
         return str(operation.type)
 
 
-def keras_module() -> Any:
-    """Keras under TensorFlow, if it is installed."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return guest("keras", extra="keras")
-
-
 def is_keras_model(model: object) -> bool:
     """Whether an object is a Keras model, found without importing Keras."""
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(model).mro()}
     return "keras.Model" in names
-
-
-def check_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None:
-    """Look at a file before TensorFlow is started for it.
-
-    Raises:
-        SourceError: If it is missing, empty, truncated, or holds weights only.
-        UsageError: If an architecture is stated for a whole model.
-    """
-    if path.is_dir():
-        raise SourceError(f"{path}: a folder; expected a Keras file ({', '.join(SUFFIXES)})")
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise SourceError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
-    if size == 0:
-        raise SourceError(f"{path}: the file is empty; copy it again")
-    if zipfile.is_zipfile(path):
-        _check_keras_archive(path)
-    else:
-        _check_hdf5(path)
-    refuse_architecture(path, "a whole Keras model", loading)
-
-
-def _check_keras_archive(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        if "config.json" not in archive.namelist():
-            raise SourceError(f"{path}: a zip archive, but no Keras model (it has no config.json)")
-
-
-def _check_hdf5(path: Path) -> None:
-    h5py = guest("h5py", extra="keras")
-    try:
-        with h5py.File(path, "r") as file:
-            has_architecture = "model_config" in file.attrs
-            holds_weights = "layer_names" in file.attrs or "layers" in file
-    except OSError as error:
-        raise SourceError(
-            f"{path}: truncated, or not a Keras model (neither HDF5 nor .keras: {error})"
-        ) from error
-    if has_architecture:
-        return
-    if holds_weights:
-        raise SourceError(
-            f"{path}: holds weights without an architecture; save the whole model with "
-            "model.save(...) where it was built, and export that file"
-        )
-    raise SourceError(f"{path}: an HDF5 file, but no Keras model (it has no model_config)")
 
 
 def _image_shape(model: Any, name: str) -> tuple[int | None, int | None, int]:
@@ -218,46 +160,3 @@ def _normalising_layers(model: Any) -> Iterator[str]:
             yield str(layer.name)
         if hasattr(layer, "layers"):
             yield from _normalising_layers(layer)
-
-
-@contextmanager
-def _convertible_operations() -> Iterator[None]:
-    """Trace Keras with operations that every converter knows.
-
-    Keras 3 compiles grouped and some other convolutions with XLA, which stays one opaque call
-    (`StatefulPartitionedCall`), and `tf.nn.gelu` gives `Erfc`, which neither coremltools 9.0 nor
-    tf2onnx 1.17 converts. While this context lasts, Keras traces plainly and takes gelu by `erf`.
-    """
-    tf = tensorflow_module()
-    module = guest("keras.src.backend.tensorflow.nn", extra="keras")
-    untouched = module.tf
-    module.tf = cast("Any", _Overlay(tf, nn=_Overlay(tf.nn, gelu=_gelu), function=_plain_function))
-    try:
-        yield
-    finally:
-        module.tf = untouched
-
-
-class _Overlay:
-    """A module seen through a few replaced names."""
-
-    def __init__(self, below: Any, **replaced: Any) -> None:
-        self.__dict__.update(replaced)
-        self._below = below
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._below, name)
-
-
-def _gelu(values: Any, approximate: bool = False, name: str | None = None) -> Any:  # noqa: FBT001, FBT002
-    """GELU (arXiv 1606.08415), exact by `erf` or approximated by `tanh`."""
-    tf = tensorflow_module()
-    if approximate:
-        return tf.nn.gelu(values, approximate, name)
-    return 0.5 * values * (1.0 + tf.math.erf(values * tf.cast(0.5**0.5, values.dtype)))
-
-
-def _plain_function(*args: Any, **options: Any) -> Any:
-    """`tf.function` without compilation, as a decorator with or without arguments."""
-    del options
-    return args[0] if args else lambda function: function

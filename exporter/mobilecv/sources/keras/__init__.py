@@ -1,0 +1,1 @@
+"""Keras models, as files of every kind or in memory."""

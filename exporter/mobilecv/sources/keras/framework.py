@@ -1,0 +1,61 @@
+"""Keras under TensorFlow, and how to trace it so that every converter knows what it sees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from mobilecv.captures.tensorflow import tensorflow_module
+from mobilecv_runtime.errors import guest
+
+
+def keras_module() -> Any:
+    """Keras under TensorFlow, if it is installed."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return guest("keras", extra="keras")
+
+
+@contextmanager
+def convertible_operations() -> Iterator[None]:
+    """Trace Keras with operations that every converter knows.
+
+    Keras 3 compiles grouped and some other convolutions with XLA, which stays one opaque call
+    (`StatefulPartitionedCall`), and `tf.nn.gelu` gives `Erfc`, which neither coremltools 9.0 nor
+    tf2onnx 1.17 converts. While this context lasts, Keras traces plainly and takes gelu by `erf`.
+    """
+    tf = tensorflow_module()
+    module = guest("keras.src.backend.tensorflow.nn", extra="keras")
+    untouched = module.tf
+    module.tf = cast("Any", _Overlay(tf, nn=_Overlay(tf.nn, gelu=_gelu), function=_plain_function))
+    try:
+        yield
+    finally:
+        module.tf = untouched
+
+
+class _Overlay:
+    """A module seen through a few replaced names."""
+
+    def __init__(self, below: Any, **replaced: Any) -> None:
+        self.__dict__.update(replaced)
+        self._below = below
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._below, name)
+
+
+def _gelu(values: Any, approximate: bool = False, name: str | None = None) -> Any:  # noqa: FBT001, FBT002
+    """GELU (arXiv 1606.08415), exact by `erf` or approximated by `tanh`."""
+    tf = tensorflow_module()
+    if approximate:
+        return tf.nn.gelu(values, approximate, name)
+    return 0.5 * values * (1.0 + tf.math.erf(values * tf.cast(0.5**0.5, values.dtype)))
+
+
+def _plain_function(*args: Any, **options: Any) -> Any:
+    """`tf.function` without compilation, as a decorator with or without arguments."""
+    del options
+    return args[0] if args else lambda function: function
