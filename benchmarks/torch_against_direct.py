@@ -5,8 +5,9 @@
 The direct side is the bare network, called as the converters' own documentation does: NCHW float32
 input, no normalisation, no softmax. Ours takes raw pixels, uint8 NHWC for ONNX and float32 NHWC for
 TFLite, and gives probabilities. Weights are random, which no engine's speed depends on. The two
-files of a format take turns in one process on one thread, so that a drifting machine hits both; the
-ratio is that of the medians.
+files of a format take turns in one process on one thread, so that a drifting machine hits both, and
+each goes first in every second round, so that none has the better place. The ratio is that of the
+medians; a file against a copy of itself gave 0.97 to 1.02, so that is what one figure is good for.
 """
 
 from __future__ import annotations
@@ -28,13 +29,23 @@ from mobilecv_runtime.onnx_session import open_session
 from mobilecv_runtime.spec import PRESETS, Contract, Head, ImageInput, Labels
 
 SIZE, CLASSES = 224, 1000
+NETWORKS = (
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet50",
+    "efficientnet_b0",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+)
 Run = Callable[[], object]
 
 
 def main() -> None:
     """Print milliseconds and ratios per network and format."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", default=["mobilenet_v3_small", "mobilenet_v2"])
+    parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--formats", default="tflite,onnx")
     parser.add_argument("--rounds", type=int, default=300)
     options = parser.parse_args()
@@ -123,13 +134,13 @@ def converted(module: torch.nn.Module, target: str, folder: Path) -> Path:
 
 def in_turns(first: Run, second: Run, rounds: int) -> tuple[float, float]:
     """The medians of both in milliseconds."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for run, taken in zip((first, second), times, strict=True):
+    times: dict[Run, list[float]] = {first: [], second: []}
+    for number in range(rounds):
+        for run in (first, second) if number % 2 else (second, first):
             started = time.perf_counter()
             run()
-            taken.append(1e3 * (time.perf_counter() - started))
-    return statistics.median(times[0]), statistics.median(times[1])
+            times[run].append(1e3 * (time.perf_counter() - started))
+    return statistics.median(times[first]), statistics.median(times[second])
 
 
 FORMATS = {"tflite": tflite_pair, "onnx": onnx_pair}
