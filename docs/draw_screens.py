@@ -221,7 +221,7 @@ def camera() -> list[str]:
 
 
 def self_check() -> list[str]:
-    """Golden images: all right on iOS, a wrong one on Android."""
+    """Golden images: all right on iOS, two wrong ones on Android."""
     return [
         phone(IOS, _ios_check(), below=ios_tabs("Self-check"), look="form long"),
         phone(ANDROID, android_top("Self-check"), _android_check(), look="long"),
@@ -231,7 +231,7 @@ def self_check() -> list[str]:
 def _ios_check() -> str:
     does = IOS.says("Runs the bundle's golden images and compares with the recorded scores.")
     run = div(IOS.says("Run the self-check"), look="link")
-    agree = IOS.says("{} of {} golden images agree", len(GOLDEN), len(GOLDEN))
+    agree = IOS.says("Right: {} of {} golden images agree", len(GOLDEN), len(GOLDEN))
     largest = IOS.says("Largest difference of probability: {}", "0.0011749")
     rows = (
         div(div("✔"), div(f"{number:03}.png"), div(label), look="golden")
@@ -247,7 +247,7 @@ def _android_check() -> str:
         "answered."
     )
     name = ANDROID.says("{} on the {}", "tflite-int8", "CPU")
-    wrong = ANDROID.says("Wrong: {} of {} images differ", 1, len(GOLDEN))
+    wrong = ANDROID.says("Wrong: {} of {} images differ", 2, len(GOLDEN))
     distrust = ANDROID.says("{} is not to be trusted here.", name)
     return (
         div(does, look="line")
@@ -258,11 +258,12 @@ def _android_check() -> str:
 
 
 def _android_lines() -> list[str]:
-    """Of an int8 file that went wrong in one place."""
+    """Of an int8 file that went wrong in two places."""
     said = [ANDROID.says("agrees: {}", label) for label in GOLDEN]
     said[2] = ANDROID.says("DIFFERS: {} for {}", "eight", GOLDEN[2])
     said[5] = ANDROID.says("near-tie: {} for {}", "nine", GOLDEN[5])
-    largest = {2: 0.61, 5: 0.087}
+    said[7] = ANDROID.says("DIFFERS: {} for {}", "three", GOLDEN[7])
+    largest = {2: 0.61, 5: 0.087, 7: 0.34}
     lines = []
     for number, verdict in enumerate(said):
         off = ANDROID.says("%.1e") % largest.get(number, 0.004 + 0.0031 * (number * 7 % 5))
@@ -350,31 +351,37 @@ DRAWINGS: Final = {
 }
 
 
-def render(name: str, phones: list[str], chromium: str) -> None:
-    """Write a drawing as `docs/screens/<name>.png`."""
+def browser() -> str | None:
+    """Where Chromium is, if it is installed."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def render(name: str, phones: list[str], chromium: str, folder: Path) -> Path:
+    """Write a drawing as `<name>.png` into a folder."""
     style = (SCREENS / "phones.css").read_text("utf-8")
     page = f'<!doctype html><meta charset="utf-8"><style>{style}</style>{"".join(phones)}'
-    target = SCREENS / f"{name}.png"
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / f"{name}.html"
+    target = folder / f"{name}.png"
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / f"{name}.html"
         source.write_text(page, encoding="utf-8")
         command = [
             chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            f"--user-data-dir={folder}/profile", f"--window-size={SIZE[0]},{SIZE[1]}",
+            f"--user-data-dir={scratch}/profile", f"--window-size={SIZE[0]},{SIZE[1]}",
             f"--force-device-scale-factor={SCALE}", f"--screenshot={target}", source.as_uri(),
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603
     with Image.open(target) as image:
         image.convert("RGB").quantize(COLORS).save(target, optimize=True)
+    return target
 
 
 def main() -> None:
     """Render all drawings."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = browser()
     if chromium is None:
         raise SystemExit("chromium: not found; install it (Debian: apt-get install chromium)")
     for name, draw in DRAWINGS.items():
-        render(name, draw(), chromium)
+        render(name, draw(), chromium, SCREENS)
 
 
 if __name__ == "__main__":

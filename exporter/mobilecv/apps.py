@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from mobilecv.writing import FolderWriter, write_json
@@ -20,6 +20,9 @@ from mobilecv_runtime.manifest import FILE_NAME, ArtifactEntry, Manifest
 _KEPT: Final = ("README.md", ".gitkeep")
 """What stands in a model folder before there is a model."""
 _EXPORT: Final = "mobilecv export"
+_PROJECT_README: Final = "PROJECT.md"
+"""The README of a project of its own, with `{name}` and `{files}` of its model. The sample app has
+another one, which tells how to get a model and points into the repository."""
 _NOT_COPIED: Final = (
     ".gradle", ".idea", ".build", "build", "xcuserdata", "DerivedData", ".DS_Store",
     "local.properties",
@@ -99,6 +102,34 @@ class _Shipped:
 
 _VECTORS: Final = _Shipped(name="golden-pixels", in_repository="tests/golden/pixels")
 """What the tests of the apps' cores hold their pixels against."""
+_LICENSE: Final = _Shipped(name="license", in_repository=".")
+"""The folder with the file `LICENSE`, which goes along with the apps' code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppProject:
+    """A project that was written for a bundle."""
+
+    kind: AppKind
+    folder: Path
+    model_folder: Path
+    artifacts: tuple[ArtifactEntry, ...]
+    """Those of the bundle that the app holds."""
+
+    @property
+    def readme(self) -> Path:
+        """How to open it."""
+        return self.folder / "README.md"
+
+    def to_json(self) -> dict[str, Any]:
+        """The project as JSON values."""
+        return {
+            "app": self.kind.id,
+            "project": str(self.folder),
+            "model_folder": str(self.model_folder),
+            "readme": str(self.readme),
+            "artifacts": [{"id": entry.id, "file": entry.file} for entry in self.artifacts],
+        }
 
 
 def app_kind(project: Path) -> AppKind:
@@ -146,7 +177,7 @@ def place_bundle(bundle: Bundle, project: Path) -> Path:
     return folder
 
 
-def write_app(kind: AppKind, bundle: Bundle, output: Path, *, force: bool = False) -> Path:
+def write_app(kind: AppKind, bundle: Bundle, output: Path, *, force: bool = False) -> AppProject:
     """Write a project of its own for a bundle: the sample app with the model inside.
 
     Args:
@@ -155,14 +186,11 @@ def write_app(kind: AppKind, bundle: Bundle, output: Path, *, force: bool = Fals
         output: The project's folder.
         force: Replace an earlier project of this kind.
 
-    Returns:
-        The folder with the model in it.
-
     Raises:
         UsageError: If the bundle holds nothing that the app can run.
         OutputError: If the folder exists without `force`, or is something else.
     """
-    runnable(bundle, kind)
+    entries = tuple(runnable(bundle, kind))
     with FolderWriter(output, partial(_check_project_free, kind=kind, force=force)) as writer:
         shutil.copytree(
             app_sources(kind),
@@ -173,10 +201,14 @@ def write_app(kind: AppKind, bundle: Bundle, output: Path, *, force: bool = Fals
         _empty(writer.folder / kind.model_folder)
         place_bundle(bundle, writer.folder)
         shutil.copytree(_shipped(_VECTORS, "cases.json"), writer.folder / _VECTORS.name)
+        shutil.copy2(_shipped(_LICENSE, "LICENSE") / "LICENSE", writer.folder / "LICENSE")
+        _write_readme(writer.folder, bundle.manifest.name, entries)
         _write_name(kind, writer.folder, bundle.manifest.name)
         _let_git_keep_the_model(kind, writer.folder)
         writer.place()
-    return output / kind.model_folder
+    return AppProject(
+        kind=kind, folder=output, model_folder=output / kind.model_folder, artifacts=entries
+    )
 
 
 def app_sources(kind: AppKind) -> Path:
@@ -254,6 +286,14 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _write_readme(project: Path, name: str, artifacts: tuple[ArtifactEntry, ...]) -> None:
+    written = project / _PROJECT_README
+    files = ", ".join(f"`{entry.file}`" for entry in artifacts)
+    text = written.read_text("utf-8").replace("{name}", name).replace("{files}", files)
+    (project / "README.md").write_text(text, encoding="utf-8")
+    written.unlink()
 
 
 def _write_name(kind: AppKind, project: Path, name: str) -> None:

@@ -332,6 +332,7 @@ def app_command(
         typer.Option("-o", "--output", help="The project's folder. [default: <model>-<kind>]"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier project.")] = False,
+    as_json: _Json = False,
 ) -> None:
     """Write a project for Xcode or Android Studio, with the model, labels and name inside."""
     from mobilecv.apps import APPS, write_app
@@ -339,8 +340,14 @@ def app_command(
 
     opened = Bundle.open(_found(bundle))
     folder = output or Path(f"{opened.manifest.name}-{kind}")
-    model = write_app(APPS[kind], opened, folder, force=force)
-    _say(f"Wrote {folder}, with the model in {model}; how to open it: {folder / 'README.md'}")
+    project = write_app(APPS[kind], opened, folder, force=force)
+    if as_json:
+        _print_json(project.to_json())
+        return
+    _say(
+        f"Wrote {folder}, with the model in {project.model_folder}; "
+        f"how to open it: {project.readme}"
+    )
 
 
 @app.command("classify", short_help="Print the labels of a photo.")

@@ -39,10 +39,8 @@ final class BundledModelTests: XCTestCase {
 
     private func assertAgreement(on units: ComputeUnits) async throws {
         let check = try await SelfCheck.run(bundledModel(), units: units)
-        XCTAssertFalse(check.rows.isEmpty)
-        for row in check.rows {
-            XCTAssertTrue(row.agreement.agrees, "\(row.id): \(row.agreement)")
-        }
+        let differing = check.rows.filter { !$0.agreement.agrees }
+        XCTAssertTrue(check.isRight, "\(differing)")
     }
 
     private func bundledModel() throws -> InstalledModel {

@@ -50,35 +50,51 @@ def compose_plugin() -> str:
 
 
 @cache
-def core_jar() -> Path:
-    """`core/` with its tests, compiled once for the same sources, with warnings as errors."""
-    sources = APP / "core" / "src"
-    digest = hashlib.sha256()
-    for file in sorted(sources.rglob("*.kt")):
-        digest.update(file.read_bytes())
-    jar = _BUILT / f"core-{digest.hexdigest()[:16]}.jar"
+def core_jar(project: Path = APP) -> Path:
+    """`core/` of a project with its tests."""
+    return _compiled("core", [project / "core" / "src"])
+
+
+@cache
+def app_jar(project: Path = APP) -> Path:
+    """`app/` of a project with its tests, against the signatures of `android_stubs`."""
+    sources = project / "app" / "src"
+    folders = [sources / of / "kotlin" for of in ("main", "test", "androidTest")]
+    return _compiled("app", [*folders, STUBS], classpath=[core_jar(project)])
+
+
+def _compiled(name: str, folders: Sequence[Path], classpath: Sequence[Path] = ()) -> Path:
+    """Compile with warnings as errors, once for the same sources wherever they lie."""
+    files = [
+        (path, path.relative_to(folder)) for folder in folders for path in folder.rglob("*.kt")
+    ]
+    digest = hashlib.sha256("".join(jar.name for jar in classpath).encode())
+    for path, place in sorted(files, key=lambda file: (file[1], file[0].read_bytes())):
+        digest.update(place.as_posix().encode() + path.read_bytes())
+    jar = _BUILT / f"{name}-{digest.hexdigest()[:16]}.jar"
     if not jar.exists():
         _BUILT.mkdir(parents=True, exist_ok=True)
         part = _BUILT / f"part-{os.getpid()}.jar"
-        done = kotlinc([sources], part, "-Werror", "-module-name", "core")
+        done = kotlinc(folders, part, "-Werror", "-module-name", name, classpath=classpath)
         assert done.returncode == 0, done.stderr
         part.rename(jar)
     return jar
 
 
 def core_tests(
-    *tests: str, assets: Path, golden: Path = GOLDEN_PIXELS
+    *tests: str, assets: Path, golden: Path = GOLDEN_PIXELS, project: Path = APP
 ) -> subprocess.CompletedProcess[str]:
     """Run test classes of `core/`; the caller looks at code and stdout."""
     folders = [f"-Dmobilecv.golden={golden}", f"-Dmobilecv.assets={assets}"]
-    return junit([f"org.mobilecv.core.{test}" for test in tests], *folders)
+    return junit([f"org.mobilecv.core.{test}" for test in tests], *folders, project=project)
 
 
 def junit(
-    tests: Sequence[str], *options: str, classpath: Sequence[Path] = ()
+    tests: Sequence[str], *options: str, classpath: Sequence[Path] = (), project: Path = APP
 ) -> subprocess.CompletedProcess[str]:
     """Run JUnit 4 test classes by their full names."""
-    return java("org.junit.runner.JUnitCore", *tests, options=options, classpath=classpath)
+    runner = "org.junit.runner.JUnitCore"
+    return java(runner, *tests, options=options, classpath=classpath, project=project)
 
 
 def java(
@@ -86,9 +102,10 @@ def java(
     *words: str | Path,
     options: Sequence[str] = (),
     classpath: Sequence[Path] = (),
+    project: Path = APP,
 ) -> subprocess.CompletedProcess[str]:
     """Run a class with the core, Kotlin's library and JUnit at hand."""
-    jars = [*classpath, core_jar(), _KOTLIN / "lib" / "kotlin-stdlib.jar", *_JUNIT]
+    jars = [*classpath, core_jar(project), _KOTLIN / "lib" / "kotlin-stdlib.jar", *_JUNIT]
     path = os.pathsep.join(map(str, jars))
     return _run(["java", "-XX:+UseSerialGC", *options, "-cp", path, main_class, *words])
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
-from apps.android_tools import APP, FRAMEWORK, STUBS, compose_plugin, core_jar, junit, kotlinc, need
+from apps.android_tools import (
+    APP,
+    FRAMEWORK,
+    STUBS,
+    app_jar,
+    compose_plugin,
+    core_jar,
+    junit,
+    kotlinc,
+    need,
+)
 
 MAIN = APP / "app" / "src" / "main"
-TESTS = APP / "app" / "src" / "test" / "kotlin"
-TESTS_ON_A_DEVICE = APP / "app" / "src" / "androidTest" / "kotlin"
 
 
-def test_the_app_type_checks_without_a_warning_and_its_tests_pass(tmp_path: Path) -> None:
-    sources = [MAIN / "kotlin", TESTS, TESTS_ON_A_DEVICE, *STUBS.glob("*.kt")]
-    jar = tmp_path / "app.jar"
-    done = kotlinc(sources, jar, "-Werror", classpath=[core_jar()])
-    assert done.returncode == 0, done.stderr
-    tests = [path.relative_to(TESTS).with_suffix("") for path in TESTS.rglob("*Test.kt")]
-    ran = junit([".".join(test.parts) for test in tests], classpath=[jar])
+def test_the_app_type_checks_without_a_warning_and_its_tests_pass(android_project: Path) -> None:
+    jar = app_jar(android_project)
+    folder = android_project / "app" / "src" / "test" / "kotlin"
+    tests = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*Test.kt")]
+    assert len(tests) >= 2
+    ran = junit([".".join(test.parts) for test in tests], classpath=[jar], project=android_project)
     assert ran.returncode == 0, ran.stdout
 
 
@@ -41,32 +49,40 @@ def test_a_composable_called_from_elsewhere_is_noticed(tmp_path: Path) -> None:
     assert "@Composable invocations can only happen" in done.stderr
 
 
-def test_manifest_and_resources_link_and_the_model_stays_uncompressed(tmp_path: Path) -> None:
+def test_manifest_and_resources_link_and_the_models_stay_uncompressed(
+    android_project: Path, tmp_path: Path
+) -> None:
     need("aapt2", FRAMEWORK)
+    main = android_project / "app" / "src" / "main"
     assets = tmp_path / "assets"
-    assets.mkdir()
+    shutil.copytree(main / "assets", assets)
     (assets / "model.tflite").write_bytes(bytes(4096))
     compiled, package = tmp_path / "compiled.zip", tmp_path / "app.apk"
-    aapt2("compile", "--dir", MAIN / "res", "-o", compiled)
+    aapt2("compile", "--dir", main / "res", "-o", compiled)
     aapt2(
-        *("link", "-I", FRAMEWORK, "--manifest", manifest_for_api_29(tmp_path), "-A", assets),
+        *("link", "-I", FRAMEWORK, "--manifest", manifest_for_api_29(main, tmp_path), "-A", assets),
         *("--min-sdk-version", "24", "--target-sdk-version", "29", "-o", package, compiled),
-        *(word for suffix in uncompressed() for word in ("-0", f".{suffix}")),
+        *(word for suffix in uncompressed(android_project) for word in ("-0", f".{suffix}")),
     )
     with zipfile.ZipFile(package) as archive:
-        assert archive.getinfo("assets/model.tflite").compress_type == zipfile.ZIP_STORED
+        packed = {i.filename: i for i in archive.infolist() if i.filename.startswith("assets/")}
+    files = [path for path in assets.rglob("*") if path.is_file()]
+    assert set(packed) == {f"assets/{path.relative_to(assets).as_posix()}" for path in files}
+    models = [info for name, info in packed.items() if name.endswith(".tflite")]
+    assert all(info.compress_type == zipfile.ZIP_STORED for info in models)
 
 
-def uncompressed() -> list[str]:
-    return re.findall(r'noCompress \+= "(\w+)"', (APP / "app" / "build.gradle.kts").read_text())
+def uncompressed(project: Path) -> list[str]:
+    build_file = project / "app" / "build.gradle.kts"
+    return re.findall(r'noCompress \+= "(\w+)"', build_file.read_text())
 
 
-def manifest_for_api_29(folder: Path) -> Path:
+def manifest_for_api_29(main: Path, folder: Path) -> Path:
     """What Debian's framework of API 29 lacks is taken out: an element of API 31.
 
     The package's name is put in, as the Android Gradle plugin does from `namespace`.
     """
-    text = (MAIN / "AndroidManifest.xml").read_text()
+    text = (main / "AndroidManifest.xml").read_text()
     text, removed = re.subn(r"<uses-native-library.*?/>", "", text, flags=re.DOTALL)
     assert removed == 1
     manifest = folder / "AndroidManifest.xml"

@@ -83,6 +83,18 @@ def test_a_bundle_that_was_really_exported_is_read(exported: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_written_project_passes_its_tests_on_what_lies_in_it(written: dict[str, Path]) -> None:
+    project = written["android"]
+    golden = project / "golden-pixels"
+    done = core_tests(*TESTS, assets=assets(project), golden=golden, project=project)
+    assert done.returncode == 0, done.stdout
+    assert sum(map(int, re.findall(r"OK \((\d+) tests\)", done.stdout))) >= 40
+
+
+def assets(project: Path) -> Path:
+    return project / "app" / "src" / "main" / "assets"
+
+
 def test_an_app_without_a_model_passes_its_tests(tmp_path: Path) -> None:
     done = core_tests("BundleTest", assets=tmp_path)
     assert done.returncode == 0, done.stdout

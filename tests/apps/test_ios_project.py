@@ -17,13 +17,17 @@ from tests_shared import ROOT
 
 APP = ROOT / "ios_app"
 PROJECT = APP / "Classifier.xcodeproj" / "project.pbxproj"
-SCHEME = APP / "Classifier.xcodeproj" / "xcshareddata" / "xcschemes" / "Classifier.xcscheme"
 ID = re.compile(r"\b[0-9A-F]{24}\b")
 
 
-@pytest.fixture(scope="module")
-def project() -> Any:
-    return XcodeProject.load(str(PROJECT))
+@pytest.fixture(scope="session")
+def file(ios_project: Path) -> Path:
+    return ios_project / "Classifier.xcodeproj" / "project.pbxproj"
+
+
+@pytest.fixture(scope="session")
+def project(file: Path) -> Any:
+    return XcodeProject.load(str(file))
 
 
 @pytest.fixture
@@ -60,8 +64,8 @@ def parses(plparse: str, path: Path) -> bool:
     return done.returncode == 0 and "a dictionary" in done.stdout + done.stderr
 
 
-def test_the_project_is_a_property_list(plparse: str) -> None:
-    assert parses(plparse, PROJECT)
+def test_the_project_is_a_property_list(plparse: str, file: Path) -> None:
+    assert parses(plparse, file)
 
 
 def test_a_missing_semicolon_is_found(plparse: str, tmp_path: Path) -> None:
@@ -70,8 +74,8 @@ def test_a_missing_semicolon_is_found(plparse: str, tmp_path: Path) -> None:
     assert not parses(plparse, spoiled)
 
 
-def test_no_reference_dangles() -> None:
-    assert dangling(PROJECT.read_text()) == set()
+def test_no_reference_dangles(file: Path) -> None:
+    assert dangling(file.read_text()) == set()
 
 
 def test_a_dangling_reference_is_found() -> None:
@@ -81,21 +85,23 @@ def test_a_dangling_reference_is_found() -> None:
     assert len(dangling(without)) == 1
 
 
-def test_every_object_is_used() -> None:
-    text = PROJECT.read_text()
+def test_every_object_is_used(file: Path) -> None:
+    text = file.read_text()
     assert [found for found in set(ID.findall(text)) if text.count(found) < 2] == []
 
 
-def test_every_synchronised_folder_exists(project: Any) -> None:
+def test_every_synchronised_folder_exists(project: Any, ios_project: Path) -> None:
     folders = {each.path for each in objects(project, "PBXFileSystemSynchronizedRootGroup")}
     assert folders == {"App", "Model", "ClassifierTests"}
-    assert all((APP / folder).is_dir() for folder in folders)
+    assert all((ios_project / folder).is_dir() for folder in folders)
 
 
-def test_the_readme_of_the_model_folder_is_kept_out_of_the_app(project: Any) -> None:
+def test_the_readme_of_the_model_folder_is_kept_out_of_the_app(
+    project: Any, ios_project: Path
+) -> None:
     (exception,) = objects(project, "PBXFileSystemSynchronizedBuildFileExceptionSet")
     assert list(exception.membershipExceptions) == ["README.md"]
-    assert (APP / "Model" / "README.md").is_file()
+    assert (ios_project / "Model" / "README.md").is_file()
 
 
 def test_the_model_folder_holds_no_model_in_the_repository() -> None:
@@ -105,9 +111,9 @@ def test_the_model_folder_holds_no_model_in_the_repository() -> None:
     assert done.stdout.split() == ["ios_app/Model/README.md"]
 
 
-def test_the_package_is_where_the_project_looks(project: Any) -> None:
+def test_the_package_is_where_the_project_looks(project: Any, ios_project: Path) -> None:
     (package,) = objects(project, "XCLocalSwiftPackageReference")
-    assert (APP / package.relativePath / "Package.swift").is_file()
+    assert (ios_project / package.relativePath / "Package.swift").is_file()
     products = {each.productName for each in objects(project, "XCSwiftPackageProductDependency")}
     assert products == {"ClassifierCore"}
 
@@ -120,9 +126,10 @@ def test_the_tests_do_not_link_the_package_a_second_time(project: Any) -> None:
     assert list(tests.packageProductDependencies) == []
 
 
-def test_the_scheme_builds_and_tests_targets_of_the_project(project: Any) -> None:
+def test_the_scheme_builds_and_tests_targets_of_the_project(project: Any, file: Path) -> None:
     targets = {each.get_id(): each.name for each in objects(project, "PBXNativeTarget")}
-    scheme = ET.parse(SCHEME).getroot()
+    shared = file.parent / "xcshareddata" / "xcschemes" / "Classifier.xcscheme"
+    scheme = ET.parse(shared).getroot()
     references = list(scheme.iter("BuildableReference"))
     assert {each.get("BlueprintIdentifier"): each.get("BlueprintName") for each in references} == (
         targets
@@ -167,3 +174,11 @@ def test_debug_and_release_run_on_ios_17(project: Any) -> None:
     configurations = [project.objects[each] for each in lists.buildConfigurations]
     assert [each.name for each in configurations] == ["Debug", "Release"]
     assert {each.buildSettings["IPHONEOS_DEPLOYMENT_TARGET"] for each in configurations} == {"17.0"}
+
+
+def test_a_written_project_is_named_like_its_model_and_holds_one(written: dict[str, Path]) -> None:
+    project = XcodeProject.load(str(written["ios"] / "Classifier.xcodeproj" / "project.pbxproj"))
+    for configuration in settings(project, "Classifier"):
+        assert configuration["INFOPLIST_KEY_CFBundleDisplayName"].strip('"') == "digits"
+    held = {path.name for path in (written["ios"] / "Model").iterdir()}
+    assert held == {"README.md", "mobilecv.json", "labels.txt", "golden", "digits.mlpackage"}

@@ -36,10 +36,13 @@ def swift() -> list[str]:
 
 @pytest.fixture(scope="session")
 def core_tests(swift: list[str]) -> list[str]:
-    """The command that builds and runs the tests of the core, with optimisation as on a phone."""
-    build = TOOLS / "core-build"
+    return testing(swift, CORE, TOOLS / "core-build")
+
+
+def testing(swift: list[str], package: Path, build: Path) -> list[str]:
+    """The command that builds and runs the tests of a core, with optimisation as on a phone."""
     return [*swift, "swift", "test", "-c", "release", "-Xswiftc", "-warnings-as-errors",
-            "--package-path", str(CORE), "--scratch-path", str(build)]  # fmt: skip
+            "--package-path", str(package), "--scratch-path", str(build)]  # fmt: skip
 
 
 def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
@@ -86,8 +89,22 @@ def test_swift_refuses_a_bundle_with_shuffled_labels(core_tests: list[str], bund
     assert "labels.txt has changed" in done.stdout
 
 
-def test_the_app_type_checks(swift: list[str]) -> None:
-    done = run([*swift, "bash", str(APPS / "check_ios_types.sh"), str(TOOLS / "types")])
+def test_the_core_of_a_written_project_passes_its_tests_on_what_lies_in_it(
+    swift: list[str], written: dict[str, Path], tmp_path: Path
+) -> None:
+    project = written["ios"]
+    tests = testing(swift, project / "ClassifierCore", tmp_path / "build")
+
+    done = run(tests, MOBILECV_BUNDLE=str(project / "Model"))
+
+    assert done.returncode == 0, done.stdout
+    assert executed(done.stdout) >= 46, done.stdout
+    assert "skipped" not in done.stdout, done.stdout
+
+
+def test_the_app_type_checks(swift: list[str], ios_project: Path, tmp_path: Path) -> None:
+    script = str(APPS / "check_ios_types.sh")
+    done = run([*swift, "bash", script, str(tmp_path / "types"), str(ios_project)])
 
     assert done.returncode == 0, done.stdout
 

@@ -65,6 +65,14 @@ def test_a_file_cannot_stop_the_app_on_purpose(path: Path) -> None:
     assert traps(path.read_bytes()) == []
 
 
+def test_a_written_project_holds_these_files_and_no_other(written: dict[str, Path]) -> None:
+    found = {path.relative_to(written["ios"]): path for path in written["ios"].rglob("*.swift")}
+    assert set(found) == {path.relative_to(APP) for path in SOURCES}
+    for path in found.values():
+        assert broken(path.read_bytes()) == []
+        assert traps(path.read_bytes()) == []
+
+
 def test_all_parts_of_the_app_are_looked_at() -> None:
     parts = {path.relative_to(APP).parts[0] for path in SOURCES}
     assert parts == {"App", "ClassifierCore", "ClassifierTests"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ET
 import zipfile
@@ -47,9 +48,30 @@ def test_a_project_holds_a_bundle_of_its_own(
     assert (placed.golden.scores == original.golden.scores).all()
     assert "digits" in (project / kind.name_file).read_text()
     assert (project / "golden-pixels" / "cases.json").is_file()
-    assert (project / "README.md").is_file()
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    assert readme.startswith("# An ")
+    assert f"app for {original.manifest.name}\n" in readme
+    assert all(f"`{entry.file}`" in readme for entry in placed.manifest.artifacts)
+    assert not re.search(r"[{}]|\.\./|tests/", readme)
+    assert not (project / "PROJECT.md").exists()
+    assert (project / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     ignored = project / ".gitignore"
     assert not ignored.exists() or kind.model_folder not in ignored.read_text()
+
+
+@KINDS
+def test_the_project_is_told_as_json(
+    kind: AppKind, exported: Path, cli: Cli, tmp_path: Path
+) -> None:
+    done = cli("app", kind.id, exported, "-o", "project", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["app"] == kind.id
+    assert told["project"] == "project"
+    assert told["model_folder"] == str(Path("project") / kind.model_folder)
+    assert told["readme"] == str(Path("project") / "README.md")
+    placed = Bundle.open(tmp_path / told["model_folder"]).manifest.artifacts
+    assert told["artifacts"] == [{"id": entry.id, "file": entry.file} for entry in placed]
 
 
 @KINDS
@@ -139,4 +161,5 @@ def test_the_wheel_brings_the_apps(tmp_path: Path) -> None:
         )
     assert "mobilecv/app_sources/golden-pixels/cases.json" in names
     assert "mobilecv/app_sources/android_app/gradlew" in names
+    assert "mobilecv/app_sources/license/LICENSE" in names
     assert not any("/build/" in name or "/.gradle/" in name for name in names)

@@ -4,6 +4,7 @@ import ClassifierCore
 struct SelfCheck: Equatable, Sendable {
     /// One per golden image, in their order.
     let rows: [Row]
+    let tolerance: Tolerance
 
     struct Row: Equatable, Identifiable, Sendable {
         /// The name of the golden image.
@@ -12,6 +13,7 @@ struct SelfCheck: Equatable, Sendable {
     }
 
     var agreed: Int { rows.filter(\.agreement.agrees).count }
+    var isRight: Bool { tolerance.accepts(rows.map(\.agreement)) }
     var largestDifference: Float { rows.map(\.agreement.largestDifference).max() ?? 0 }
 
     /// Ask the model about every golden image, as it is: without crop, resize or colour conversion.
@@ -27,6 +29,6 @@ struct SelfCheck: Equatable, Sendable {
                 answer: answer.scores, recorded: image.scores, tolerance: tolerance)
             rows.append(Row(id: image.name, agreement: agreement))
         }
-        return SelfCheck(rows: rows)
+        return SelfCheck(rows: rows, tolerance: tolerance)
     }
 }

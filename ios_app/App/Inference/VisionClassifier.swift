@@ -18,9 +18,7 @@ struct VisionClassifier {
     func probabilities(of buffer: CVPixelBuffer) throws -> [String: Float] {
         let request = VNCoreMLRequest(model: model)
         request.imageCropAndScaleOption = VisionClassifier.option(image.fit)
-        if image.fit == .crop, image.cropFraction < 1 {
-            request.regionOfInterest = region(of: buffer)
-        }
+        if image.fit == .crop { request.regionOfInterest = region(of: buffer) }
         let handler = VNImageRequestHandler(cvPixelBuffer: buffer, orientation: .up, options: [:])
         try handler.perform([request])
         guard let found = request.results as? [VNClassificationObservation], !found.isEmpty else {
@@ -31,23 +29,25 @@ struct VisionClassifier {
         return byLabel
     }
 
+    /// How Vision gets from the picture, or its region of interest, to the model's size.
+    ///
+    /// With `crop` the region is the crop box already. Vision's own `centerCrop` was refused: it
+    /// takes the largest box, which a crop fraction below 1 makes too large.
     private static func option(_ fit: ImageInput.Fit) -> VNImageCropAndScaleOption {
         switch fit {
-        case .crop: return .centerCrop
-        case .stretch: return .scaleFill
+        case .crop, .stretch: return .scaleFill
         case .pad: return .scaleFit
         }
     }
 
-    /// The manifest's crop box as a share of the picture. It is centred, so that it does not matter
-    /// that Vision counts from the bottom.
+    /// The manifest's crop box, the same as on the exact path.
     private func region(of buffer: CVPixelBuffer) -> CGRect {
         let width = CVPixelBufferGetWidth(buffer)
         let height = CVPixelBufferGetHeight(buffer)
         let box = cropBox(width: width, height: height, image: image)
+            .shares(ofWidth: width, height: height)
         return CGRect(
-            x: CGFloat(box.left) / CGFloat(width), y: CGFloat(box.top) / CGFloat(height),
-            width: CGFloat(box.width) / CGFloat(width),
-            height: CGFloat(box.height) / CGFloat(height))
+            x: CGFloat(box.left), y: CGFloat(box.bottom), width: CGFloat(box.width),
+            height: CGFloat(box.height))
     }
 }

@@ -11,7 +11,7 @@ struct CameraScreen: View {
         VStack(spacing: 16) {
             CameraPreview(session: feed.session)
             AnswerView(shown: shown)
-            FailureNote(message: session.failure)
+            FailureNote(message: session.failures.camera)
         }
         .padding()
         .task { await watch() }
@@ -30,7 +30,7 @@ struct CameraScreen: View {
                 await session.classify(frame)
             }
         } catch {
-            session.report(error)
+            session.cameraFailed(error)
         }
     }
 }

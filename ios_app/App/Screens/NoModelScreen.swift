@@ -14,7 +14,8 @@ struct NoModelScreen: View {
                 .textSelection(.enabled)
             Text("Or import a bundle, the folder that ends in -mobilecv, from Files.")
             ImportButton(session: session)
-            FailureNote(message: session.failure)
+            FailureNote(message: session.failures.start)
+            FailureNote(message: session.failures.model)
         }
         .multilineTextAlignment(.center)
         .padding()

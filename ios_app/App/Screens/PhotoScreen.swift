@@ -18,7 +18,8 @@ struct PhotoScreen: View {
             }
             .buttonStyle(.borderedProminent)
             AnswerView(shown: shown)
-            FailureNote(message: session.failure)
+            FailureNote(message: session.failures.photo)
+            FailureNote(message: session.failures.start)
             Spacer()
         }
         .padding()
@@ -52,7 +53,7 @@ struct PhotoScreen: View {
             }
             await session.classify(photo: file)
         } catch {
-            session.report(error)
+            session.photoFailed(error)
         }
     }
 }

@@ -6,6 +6,7 @@ struct SelfCheckScreen: View {
     @ObservedObject var session: ClassifierSession
     let installed: InstalledModel
     @State private var check: SelfCheck?
+    @State private var failure: String?
     @State private var isRunning = false
 
     var body: some View {
@@ -15,18 +16,19 @@ struct SelfCheckScreen: View {
                 Button("Run the self-check") { Task { await run() } }
                     .disabled(isRunning)
                 if isRunning { ProgressView() }
-                FailureNote(message: session.failure)
+                FailureNote(message: failure)
             }
             if let check { results(check) }
         }
-        .onChange(of: installed) { check = nil }
-        .onChange(of: session.preferences.units) { check = nil }
+        .onChange(of: installed) { forget() }
+        .onChange(of: session.preferences.units) { forget() }
     }
 
     private func results(_ check: SelfCheck) -> some View {
         Section {
-            Text("\(check.agreed) of \(check.rows.count) golden images agree")
+            Text(verdict(check))
                 .font(.headline)
+                .foregroundStyle(check.isRight ? Color.primary : Color.red)
             Text(difference(check))
             ForEach(check.rows) { row in
                 HStack {
@@ -41,6 +43,12 @@ struct SelfCheckScreen: View {
         }
     }
 
+    private func verdict(_ check: SelfCheck) -> String {
+        check.isRight
+            ? "Right: \(check.agreed) of \(check.rows.count) golden images agree"
+            : "Wrong: \(check.agreed) of \(check.rows.count) golden images agree"
+    }
+
     /// A string of its own, since `Text` would write a number in it with six decimals.
     private func difference(_ check: SelfCheck) -> String {
         "Largest difference of probability: \(check.largestDifference)"
@@ -49,21 +57,28 @@ struct SelfCheckScreen: View {
     private func words(for row: SelfCheck.Row) -> String {
         let answered = label(row.agreement.answered)
         let expected = label(row.agreement.expected)
-        return answered == expected ? answered : "\(answered) instead of \(expected)"
+        if answered == expected { return answered }
+        return row.agreement.verdict == .nearTie
+            ? "near-tie: \(answered) for \(expected)" : "\(answered) instead of \(expected)"
     }
 
     private func label(_ index: Int) -> String {
         installed.labels.indices.contains(index) ? installed.labels[index] : "no answer"
     }
 
+    private func forget() {
+        check = nil
+        failure = nil
+    }
+
     private func run() async {
         isRunning = true
         defer { isRunning = false }
-        check = nil
+        forget()
         do {
             check = try await SelfCheck.run(installed, units: session.preferences.units)
         } catch {
-            session.report(error)
+            failure = error.localizedDescription
         }
     }
 }

@@ -32,7 +32,8 @@ struct SettingsScreen: View {
                 Text(description)
                 ImportButton(session: session)
                 Button("Use the app's own model") { session.removeImport() }
-                FailureNote(message: session.failure)
+                FailureNote(message: session.failures.start)
+                FailureNote(message: session.failures.model)
             }
         }
     }

@@ -18,8 +18,7 @@ final class ClassifierSession: ObservableObject {
     @Published private(set) var photoAnswer: Answer?
     @Published private(set) var cameraAnswer: Answer?
     @Published private(set) var isBusy = false
-    /// The last failure, until something succeeds.
-    @Published private(set) var failure: String?
+    @Published private(set) var failures = Failures()
     @Published var preferences = Preferences() {
         didSet { preferencesChanged(from: oldValue) }
     }
@@ -36,7 +35,7 @@ final class ClassifierSession: ObservableObject {
                 return
             }
         } catch {
-            failure = "The imported bundle: \(error.localizedDescription)"
+            failures.start = "The imported bundle: \(error.localizedDescription)"
         }
         useOwnModel()
     }
@@ -47,9 +46,10 @@ final class ClassifierSession: ObservableObject {
         defer { isBusy = false }
         do {
             use(try await BundleImporter.bring(from: picked.get()))
-            failure = nil
+            failures.start = nil
+            failures.model = nil
         } catch {
-            failure = error.localizedDescription
+            failures.model = error.localizedDescription
         }
     }
 
@@ -57,9 +57,10 @@ final class ClassifierSession: ObservableObject {
     func removeImport() {
         do {
             try BundleImporter.remove()
-            failure = nil
+            failures.start = nil
+            failures.model = nil
         } catch {
-            failure = error.localizedDescription
+            failures.model = error.localizedDescription
         }
         useOwnModel()
     }
@@ -72,7 +73,7 @@ final class ClassifierSession: ObservableObject {
             photo = pixels.picture()
             await classifyPhoto()
         } catch {
-            failure = error.localizedDescription
+            photoFailed(error)
         }
     }
 
@@ -81,15 +82,20 @@ final class ClassifierSession: ObservableObject {
         guard let engine else { return }
         do {
             cameraAnswer = try await engine.classify(frame, by: preferences.path)
-            failure = nil
+            failures.camera = nil
         } catch {
-            failure = error.localizedDescription
+            cameraFailed(error)
         }
     }
 
-    /// Show a failure of a screen's own.
-    func report(_ error: Error) {
-        failure = error.localizedDescription
+    /// Tell on the photo screen what went wrong.
+    func photoFailed(_ error: Error) {
+        failures.photo = error.localizedDescription
+    }
+
+    /// Tell on the camera screen what went wrong.
+    func cameraFailed(_ error: Error) {
+        failures.camera = error.localizedDescription
     }
 
     private func useOwnModel() {
@@ -101,7 +107,7 @@ final class ClassifierSession: ObservableObject {
             }
         } catch {
             model = .missing
-            failure = error.localizedDescription
+            failures.model = error.localizedDescription
         }
     }
 
@@ -119,10 +125,10 @@ final class ClassifierSession: ObservableObject {
         defer { isBusy = false }
         do {
             photoAnswer = try await engine.classify(photoPixels, by: preferences.path)
-            failure = nil
+            failures.photo = nil
         } catch {
             photoAnswer = nil
-            failure = error.localizedDescription
+            photoFailed(error)
         }
     }
 

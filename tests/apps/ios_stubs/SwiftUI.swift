@@ -115,6 +115,7 @@ public struct Stepper: View {
 
 public struct Color: Hashable, Sendable {
     public static let red = Color()
+    public static let primary = Color()
     public static let green = Color()
     public static let secondary = Color()
 }

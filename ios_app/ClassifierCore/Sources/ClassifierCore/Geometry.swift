@@ -4,6 +4,24 @@ public struct CropBox: Equatable, Sendable {
     public let top: Int
     public let width: Int
     public let height: Int
+
+    /// The box in shares, 0..1, of its photo's sides, counted from the lower left corner as Vision
+    /// counts (developer.apple.com, `VNImageBasedRequest.regionOfInterest`).
+    public func shares(ofWidth photoWidth: Int, height photoHeight: Int) -> RelativeBox {
+        RelativeBox(
+            left: Double(left) / Double(photoWidth),
+            bottom: Double(photoHeight - top - height) / Double(photoHeight),
+            width: Double(width) / Double(photoWidth),
+            height: Double(height) / Double(photoHeight))
+    }
+}
+
+/// A box in shares, 0..1, of a photo's sides.
+public struct RelativeBox: Equatable, Sendable {
+    public let left: Double
+    public let bottom: Double
+    public let width: Double
+    public let height: Double
 }
 
 /// Rule 5: the largest centred box of the model's shape, shrunk by `cropFraction`.

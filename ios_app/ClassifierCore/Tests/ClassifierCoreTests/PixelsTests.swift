@@ -29,6 +29,22 @@ final class PixelsTests: XCTestCase {
         }
     }
 
+    func testTheCropBoxIsToldInSharesFromTheLowerLeft() {
+        let image = ImageInput(
+            height: 224, width: 224, channels: 3, fit: .crop, cropFraction: 0.875,
+            resample: .bilinear)
+        let upright = cropBox(width: 480, height: 640, image: image)
+            .shares(ofWidth: 480, height: 640)
+        XCTAssertEqual(upright.left, 30.0 / 480)
+        XCTAssertEqual(upright.bottom, 110.0 / 640)
+        XCTAssertEqual(upright.width, 0.875)
+        XCTAssertEqual(upright.height, 420.0 / 640)
+        // Five rows are too many: two above the box, three below it.
+        let odd = cropBox(width: 8, height: 12, image: image).shares(ofWidth: 8, height: 12)
+        XCTAssertEqual(odd.height, 7.0 / 12)
+        XCTAssertEqual(odd.bottom, 3.0 / 12)
+    }
+
     func testEveryOrientationStandsUpright() throws {
         let (cases, bytes) = try GoldenVectors.load()
         XCTAssertEqual(cases.orientations.map(\.exif), Array(1...8))

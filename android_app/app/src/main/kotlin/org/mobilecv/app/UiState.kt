@@ -52,7 +52,9 @@ sealed interface Check {
 
     data object Running : Check
 
-    data class Done(val answers: List<GoldenAnswer>, val choice: Choice) : Check
+    data class Done(val answers: List<GoldenAnswer>, val choice: Choice) : Check {
+        val isRight: Boolean get() = choice.tolerance.accepts(answers)
+    }
 
     data class Failed(val message: String) : Check
 }

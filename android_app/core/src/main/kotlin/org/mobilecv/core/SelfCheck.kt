@@ -18,31 +18,42 @@ enum class Verdict {
  * How far answers on a device may lie from the trained model's; as `TOLERANCES` in
  * `mobilecv_runtime/parity.py`, whose reasons stand there.
  *
- * @property nearTie How much likelier the trained model may hold its own label.
+ * @property nearTie How much likelier the trained model may hold its own label than the found one.
  * @property largestDifference Of a probability; infinite where only the labels count.
+ * @property agreement The least share of images, near-ties apart, that must agree; below 1, one may
+ *   always differ.
  */
-data class Tolerance(val nearTie: Float, val largestDifference: Float) {
+data class Tolerance(val nearTie: Float, val largestDifference: Float, val agreement: Double) {
     /** For a processor that computes in float16 whatever the file's precision is. */
     fun inHalfPrecision(): Tolerance =
-        Tolerance(
+        copy(
             nearTie = maxOf(nearTie, float16.nearTie),
             largestDifference = maxOf(largestDifference, float16.largestDifference),
         )
 
+    /** Whether all golden images together speak for the model. */
+    fun accepts(answers: List<GoldenAnswer>): Boolean {
+        if (answers.isEmpty()) return false
+        val judged = answers.count { it.verdict != Verdict.NEAR_TIE }
+        val differing = answers.count { it.verdict == Verdict.DIFFERS }
+        return differing <= if (agreement < 1) maxOf((1 - agreement) * judged, 1.0) else 0.0
+    }
+
     companion object {
-        private val float16 = Tolerance(nearTie = 2e-2f, largestDifference = 2e-2f)
+        private val float16 = Tolerance(nearTie = 2e-2f, largestDifference = 2e-2f, agreement = 1.0)
 
         /**
          * By an artifact's precision.
          *
-         * float32 gets ten times what `parity.py` gives it: the recorded parity is of one desktop's
-         * kernels, and a phone's sum in yet another order.
+         * The numbers of float32 get ten times what `parity.py` gives them: the recorded parity is of
+         * one desktop's kernels, and a phone's sum in yet another order.
          */
         fun of(precision: String): Tolerance =
             when (precision) {
-                "float32" -> Tolerance(nearTie = 2e-5f, largestDifference = 1e-4f)
+                "float32" -> Tolerance(nearTie = 2e-5f, largestDifference = 1e-4f, agreement = 1.0)
                 "float16" -> float16
-                "int8-weights", "int8" -> Tolerance(nearTie = 0.1f, Float.POSITIVE_INFINITY)
+                "int8-weights", "int8" ->
+                    Tolerance(nearTie = 0.1f, Float.POSITIVE_INFINITY, agreement = 0.97)
                 else -> throw BundleException("the precision '$precision' is unknown to this app")
             }
     }
@@ -65,6 +76,8 @@ data class GoldenAnswer(
 
 /**
  * Holds what this device answers against the recorded scores.
+ *
+ * The rule is `compare` in `mobilecv_runtime/parity.py`; `docs/apps.md` has it in words.
  *
  * @param scores One probability per label.
  * @throws BundleException If there are more or fewer, or one is not a number.

@@ -2,6 +2,7 @@ package org.mobilecv.core
 
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -100,6 +101,57 @@ class ScoresTest {
         assertEquals(Tolerance.of("float16"), Tolerance.of("float32").inHalfPrecision())
         assertEquals(Tolerance.of("int8-weights"), Tolerance.of("int8-weights").inHalfPrecision())
     }
+
+    @Test
+    fun aNearTieIsJudgedByTheLabelThatWasFoundNotByTheSecondOne() {
+        val pets = Labels.parse("labels.txt", "cat\ndog\ncow\n".toByteArray())
+        val image = golden(0.47f, 0.46f, 0.07f)
+        fun verdict(vararg scores: Float) = pets.compare(image, Tolerance.of("int8"), scores).verdict
+        assertEquals(Verdict.NEAR_TIE, verdict(0.4f, 0.5f, 0.1f))
+        assertEquals(Verdict.DIFFERS, verdict(0.3f, 0.3f, 0.4f))
+    }
+
+    @Test
+    fun aNearTieWithOtherNumbersDiffersInAFloatFile() {
+        val image = golden(0.505f, 0.495f)
+        val tolerance = Tolerance.of("float16")
+        assertEquals(Verdict.NEAR_TIE, labels.compare(image, tolerance, floatArrayOf(0.495f, 0.505f)).verdict)
+        assertEquals(Verdict.DIFFERS, labels.compare(image, tolerance, floatArrayOf(0.45f, 0.55f)).verdict)
+    }
+
+    @Test
+    fun theBoundsOfANearTieArePythons() {
+        val precisions = listOf("float32", "float16", "int8-weights", "int8")
+        assertEquals(listOf(2e-5f, 2e-2f, 0.1f, 0.1f), precisions.map { Tolerance.of(it).nearTie })
+        assertEquals(listOf(1.0, 1.0, 0.97, 0.97), precisions.map { Tolerance.of(it).agreement })
+    }
+
+    @Test
+    fun oneImageNeverDecidesOverAnInt8FileAndAlwaysOverAFloatFile() {
+        val fifteen = answers(agreeing = 15, differing = 1)
+        assertTrue(Tolerance.of("int8").accepts(fifteen))
+        assertFalse(Tolerance.of("float32").accepts(fifteen))
+        assertFalse(Tolerance.of("int8").accepts(answers(agreeing = 14, differing = 2)))
+    }
+
+    @Test
+    fun nearTiesCountForNeitherSide() {
+        val ties = answers(nearTies = 16)
+        assertTrue(Tolerance.of("float32").accepts(ties))
+        assertTrue(Tolerance.of("int8").accepts(answers(agreeing = 98, differing = 3)))
+        assertFalse(Tolerance.of("int8").accepts(answers(agreeing = 50, nearTies = 48, differing = 3)))
+    }
+
+    @Test
+    fun noImagesAreNoProof() {
+        assertFalse(Tolerance.of("int8").accepts(emptyList()))
+    }
+
+    private fun answers(agreeing: Int = 0, nearTies: Int = 0, differing: Int = 0): List<GoldenAnswer> =
+        List(agreeing) { Verdict.AGREES }
+            .plus(List(nearTies) { Verdict.NEAR_TIE })
+            .plus(List(differing) { Verdict.DIFFERS })
+            .map { GoldenAnswer("golden/000.png", "cat", "dog", largestDifference = 0.01f, it) }
 
     private fun golden(vararg scores: Float) = GoldenImage(FileEntry("golden/000.png", ""), scores)
 }

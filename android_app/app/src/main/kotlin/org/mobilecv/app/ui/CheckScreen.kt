@@ -27,8 +27,9 @@ internal fun CheckScreen(check: Check, choice: Choice, onRun: () -> Unit) {
 private fun Results(check: Check.Done) {
     val wrong = check.answers.count { it.verdict == Verdict.DIFFERS }
     val total = check.answers.size
-    if (wrong == 0) {
-        Text("Right: all $total images agree", style = MaterialTheme.typography.titleMedium)
+    if (check.isRight) {
+        val agreeing = if (wrong == 0) "all $total" else "${total - wrong} of $total"
+        Text("Right: $agreeing images agree", style = MaterialTheme.typography.titleMedium)
     } else {
         Problem("Wrong: $wrong of $total images differ", "${nameOf(check.choice)} is not to be trusted here.")
     }
