@@ -55,7 +55,7 @@ class TensorFlowGraph:
         batch: int | None,
         dtype: Literal["float32", "uint8"],
         normalised_outside: bool = False,
-    ) -> Any:
+    ) -> RawPixelGraph:
         """The network with normalisation before it and the head behind it.
 
         Args:
@@ -66,23 +66,55 @@ class TensorFlowGraph:
                 image input does) and wants the head only.
 
         Returns:
-            A frozen concrete function from `image`, (batch, height, width, channels), to
-            `probabilities`, (batch, labels), float32.
+            A graph from (batch, height, width, channels) to (batch, labels), float32.
         """
         tf = tensorflow_module()
         steps = NO_NORMALISATION if normalised_outside else Normalisation.of(contract.preprocessing)
-        definition = tf.compat.v1.GraphDef()
-        definition.ParseFromString(self.path.read_bytes())
-
-        def network(image: Any) -> dict[str, Any]:
+        graph = tf.Graph()
+        with graph.as_default():
+            shape = (batch, *contract.image.shape)
+            image = tf.compat.v1.placeholder(tf.as_dtype(dtype), shape, INPUT_NAME)
             values = _normalise(tf.cast(image, tf.float32), steps, tf)
             (outputs,) = tf.graph_util.import_graph_def(
-                definition, input_map={self.input: values}, return_elements=[self.output], name=""
+                self._definition(tf),
+                input_map={self.input: values},
+                return_elements=[self.output],
+                name="",
             )
-            return {OUTPUT_NAME: _head(outputs, contract, tf)}
+            tf.identity(_head(outputs, contract, tf), name=OUTPUT_NAME)
+        definition = graph.as_graph_def(add_shapes=True)
+        _remove(definition, self.input.partition(":")[0])
+        return RawPixelGraph(definition=definition, graph=graph)
 
-        signature = tf.TensorSpec((batch, *contract.image.shape), tf.as_dtype(dtype), INPUT_NAME)
-        return freeze(tf.function(network, autograph=False).get_concrete_function(signature))
+    def _definition(self, tf: Any) -> Any:
+        definition = tf.compat.v1.GraphDef()
+        definition.ParseFromString(self.path.read_bytes())
+        return definition
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawPixelGraph:
+    """A network that takes raw pixels as `image` and gives `probabilities`.
+
+    A graph and no function: making a concrete function of it, or freezing one, runs TensorFlow's
+    graph optimiser, which copies all weights some ten times (TensorFlow 2.21), and there is
+    nothing left to freeze or to fold.
+    """
+
+    definition: Any
+    """A GraphDef without variables, with shapes."""
+    graph: Any
+    """The `tf.Graph` that it is the definition of."""
+
+    @property
+    def image(self) -> Any:
+        """The input tensor."""
+        return self.graph.get_tensor_by_name(f"{INPUT_NAME}:0")
+
+    @property
+    def probabilities(self) -> Any:
+        """The output tensor."""
+        return self.graph.get_tensor_by_name(f"{OUTPUT_NAME}:0")
 
 
 def tensorflow_module() -> Any:
@@ -94,6 +126,12 @@ def freeze(function: Any) -> Any:
     """A concrete function whose variables have become constants."""
     module = guest("tensorflow.python.framework.convert_to_constants", extra="keras")
     return module.convert_variables_to_constants_v2(function)
+
+
+def _remove(definition: Any, name: str) -> None:
+    """Take out the network's own input, which nothing reads any more."""
+    (index,) = (number for number, node in enumerate(definition.node) if node.name == name)
+    del definition.node[index]
 
 
 def _normalise(pixels: Any, steps: Normalisation, tf: Any) -> Any:

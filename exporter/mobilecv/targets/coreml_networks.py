@@ -39,14 +39,14 @@ def networks(job: Job, *, normalised_outside: bool) -> tuple[Network, ...]:
                 form="a TensorFlow graph",
                 source="tensorflow",
                 shape=(1, height, width, channels),
-                make=lambda: [
+                make=lambda: (
                     capture.wrapped(
                         job.contract,
                         batch=1,
                         dtype="float32",
                         normalised_outside=normalised_outside,
-                    )
-                ],
+                    ).definition
+                ),
             )
             return (graph,)
         case TorchProgram():

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from mobilecv.captures import TensorFlowGraph
 from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures.tensorflow import tensorflow_module
+from mobilecv.targets.onnx_large_weights import put_back, take_out
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import Contract
 
@@ -26,23 +28,36 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
         ConversionError: If tf2onnx fails.
     """
     tf2onnx = guest("tf2onnx", extra="onnx")
-    function = graph.wrapped(contract, batch=None, dtype="uint8")
+    wrapped = graph.wrapped(contract, batch=None, dtype="uint8")
+    image, probabilities = wrapped.image.name, wrapped.probabilities.name
+    definition = wrapped.definition
+    del wrapped
+    taken = take_out(definition)
     try:
         with _collected_passes():
-            model, _ = tf2onnx.convert.from_graph_def(
-                function.graph.as_graph_def(),
-                input_names=[function.inputs[0].name],
-                output_names=[function.outputs[0].name],
-                opset=_OPSET,
-            )
+            model = _convert(definition, [image, *(f"{name}:0" for name in taken)], [probabilities])
     # tf2onnx raises whatever its passes raise.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
-    _rename(
-        model.graph, {function.inputs[0].name: INPUT_NAME, function.outputs[0].name: OUTPUT_NAME}
-    )
+    put_back(model, taken)
+    _rename(model.graph, {image: INPUT_NAME, probabilities: OUTPUT_NAME})
     return model
+
+
+def _convert(definition: Any, inputs: list[str], outputs: list[str]) -> Any:
+    """What tf2onnx's own `from_graph_def` does, without freezing and optimising before it.
+
+    The graph is frozen already, and to do it again would take some ten copies of the weights.
+    """
+    tf2onnx, tf = guest("tf2onnx", extra="onnx"), tensorflow_module()
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(definition, name="")
+        del definition
+        converted = tf2onnx.tfonnx.process_tf_graph(
+            graph, opset=_OPSET, input_names=inputs, output_names=outputs
+        )
+    return tf2onnx.optimizer.optimize_graph(converted).make_model("mobilecv")
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:

@@ -30,10 +30,15 @@ def _convert_float(job: Job) -> None:
 
 def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
     tf = tensorflow_module()
-    # The graph is frozen already, so there are no variables to hand over. (Handing over a Keras 3
-    # model instead leaves them out without a word, and the file answers NaN: TensorFlow 2.21.)
-    function = graph.wrapped(contract, batch=1, dtype="float32")
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    network = graph.wrapped(contract, batch=1, dtype="float32")
+    # The converter of frozen graphs. That of concrete functions freezes once more, at the price of
+    # ten copies of the weights, and with a Keras 3 model beside them leaves the variables out
+    # without a word, so that the file answers NaN (TensorFlow 2.21).
+    converter = tf.compat.v1.lite.TFLiteConverter(
+        network.definition, [network.image], [network.probabilities]
+    )
+    # To add its own metadata the converter would pack the whole model once more.
+    converter.exclude_conversion_metadata = True
     try:
         return bytes(converter.convert())
     # The converter raises whatever its MLIR passes raise.
@@ -71,7 +76,7 @@ def _write(job: Job, model: bytes) -> None:
         LABELS_FILE: contract.labels.to_bytes(),
         CONTRACT_FILE: json.dumps(contract.to_json(), sort_keys=True).encode(),
     }
-    job.output.write_bytes(tflite_metadata.with_files(described, files))
+    tflite_metadata.write_with_files(described, files, job.output)
 
 
 _FLOAT_INPUT: Final = {"name": INPUT_NAME, "dtype": "float32", "layout": "NHWC"}

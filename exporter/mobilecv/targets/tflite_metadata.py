@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -45,7 +46,7 @@ def with_signature(model: bytes, input_name: str, output_name: str) -> bytes:
     signature.inputs = [_tensor_map(schema, input_name, int(graph.inputs[0]))]
     signature.outputs = [_tensor_map(schema, output_name, int(graph.outputs[0]))]
     unpacked.signatureDefs = [signature]
-    return _pack(unpacked)
+    return _pack(unpacked, len(model))
 
 
 def with_metadata(model: bytes, *, name: str, description: str, channels: int) -> bytes:
@@ -66,17 +67,19 @@ def with_metadata(model: bytes, *, name: str, description: str, channels: int) -
     entry.name, entry.buffer = _METADATA_NAME, len(unpacked.buffers)
     unpacked.buffers.append(buffer)
     unpacked.metadata = [*kept, entry]
-    return _pack(unpacked)
+    return _pack(unpacked, len(model))
 
 
-def with_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
-    """Append associated files as a zip archive, stored and with a fixed date."""
-    whole = io.BytesIO()
-    whole.write(model)
-    with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:
+def write_with_files(model: bytes, files: Mapping[str, bytes], output: Path) -> None:
+    """Write the flatbuffer and, behind it, associated files as a zip archive.
+
+    They are stored plainly and with a fixed date. Made on the disk: in memory it would take two
+    more copies of the model.
+    """
+    output.write_bytes(model)
+    with zipfile.ZipFile(output, "a", zipfile.ZIP_STORED) as archive:
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-    return whole.getvalue()
 
 
 def without_files(model: bytes) -> bytes:
@@ -106,9 +109,11 @@ def _unpack(model: bytes, schema: Any) -> Any:
     return unpacked
 
 
-def _pack(unpacked: Any) -> bytes:
+def _pack(unpacked: Any, size: int) -> bytes:
+    """Pack a model that was of about this size, in bytes."""
     flatbuffers = guest("flatbuffers", extra="tflite")
-    builder = flatbuffers.Builder(1 << 20)
+    # A builder that has to grow doubles, and holds the old and the new buffer while it copies.
+    builder = flatbuffers.Builder(size + (1 << 20))
     builder.Finish(unpacked.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
