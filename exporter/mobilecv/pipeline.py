@@ -168,7 +168,7 @@ def export(
         golden = ScoredImages.golden(images.pixels, scores)
         verdicts = {
             each.target.id: artifact_verdict(
-                each.path, each.target.precision, resolved.contract, golden
+                each.path, each.target.precision, resolved.contract, each.target, golden
             )
             for each in wanted
             if not each.error

@@ -33,7 +33,7 @@ from mobilecv_runtime.runners.coreml import (
     has_apple_runtime,
 )
 from mobilecv_runtime.spec import FloatArray, Precision, UInt8Array, one_of
-from mobilecv_runtime.verdicts import contract_verdict, promise_verdict, scores_verdict
+from mobilecv_runtime.verdicts import scores_verdict, words_verdict
 
 SOURCE = "source"
 EXECUTED = "(executed)"
@@ -312,9 +312,7 @@ class _Check:
         except BundleError as error:
             self._verdicts[subject.id] = Verdict(outcome="differs", reasons=(str(error),))
             return
-        wrong = contract_verdict(runner, self._bundle.contract) or promise_verdict(
-            runner, subject.entry
-        )
+        wrong = words_verdict(runner, self._bundle.contract, subject.entry)
         if wrong is not None:
             self._verdicts[subject.id] = wrong
             return

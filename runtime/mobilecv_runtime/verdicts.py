@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.errors import BundleError, MissingDependencyError
-from mobilecv_runtime.manifest import ArtifactEntry
 from mobilecv_runtime.parity import (
     TOLERANCES,
     Verdict,
@@ -51,8 +50,24 @@ class ScoredImages:
         return cls(pixels=pixels, scores=scores, names=names)
 
 
+class Promise(Protocol):
+    """What apps are told about an artifact: by its target at the export, then by the manifest."""
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """The image input, with its `name`."""
+
+    @property
+    def output(self) -> Mapping[str, Any]:
+        """The probabilities, with their `name` and that of the best `label`, if there is one."""
+
+    @property
+    def minimum_runtime(self) -> str:
+        """The oldest runtime that reads it, such as `iOS 15`."""
+
+
 def artifact_verdict(
-    path: Path, precision: Precision, contract: Contract, images: ScoredImages
+    path: Path, precision: Precision, contract: Contract, promise: Promise, images: ScoredImages
 ) -> Verdict:
     """Run one artifact on images and judge it; what cannot be run is skipped with the reason."""
     try:
@@ -61,7 +76,7 @@ def artifact_verdict(
         return skipped(_without(path, error))
     except BundleError as error:
         return Verdict(outcome="differs", reasons=(_without(path, error),))
-    wrong = contract_verdict(runner, contract)
+    wrong = words_verdict(runner, contract, promise)
     if wrong is not None:
         return wrong
     scores = runner.scores(images.pixels)
@@ -71,6 +86,11 @@ def artifact_verdict(
 def _without(path: Path, error: Exception) -> str:
     """What an error says, without the file that the report names anyway."""
     return str(error).removeprefix(f"{path}: ")
+
+
+def words_verdict(runner: ArtifactRunner, contract: Contract, promise: Promise) -> Verdict | None:
+    """What is wrong with an artifact by its own words, if anything: the contract, the promise."""
+    return contract_verdict(runner, contract) or promise_verdict(runner, promise)
 
 
 def contract_verdict(runner: ArtifactRunner, contract: Contract) -> Verdict | None:
@@ -105,15 +125,15 @@ def _image_fault(signature: Signature, contract: Contract) -> str | None:
     return None
 
 
-def promise_verdict(runner: ArtifactRunner, entry: ArtifactEntry) -> Verdict | None:
-    """What an artifact does not keep of that which the manifest promises to apps, if anything."""
+def promise_verdict(runner: ArtifactRunner, promise: Promise) -> Verdict | None:
+    """What an artifact does not keep of that which apps are promised, if anything."""
     signature = runner.signature
-    outputs = {entry.output["name"], entry.output.get("label", entry.output["name"])}
+    outputs = {promise.output["name"], promise.output.get("label", promise.output["name"])}
     return _differs(
         (
-            _names_fault("input", {entry.input["name"]}, signature.inputs),
+            _names_fault("input", {promise.input["name"]}, signature.inputs),
             _names_fault("output", outputs, signature.outputs),
-            _age_fault(entry.minimum_runtime, signature.minimum_runtime),
+            _age_fault(promise.minimum_runtime, signature.minimum_runtime),
         )
     )
 

@@ -54,6 +54,18 @@ def _gelu_and_groups() -> keras.Model:
     return keras.Model(image, x)
 
 
+def _hard_swish() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    x = image
+    for _ in range(8):
+        x = layers.Conv2D(16, 3, padding="same", activation="hard_swish")(x)
+    # Squeeze and excite as in MobileNetV3: the 3 would go into the convolution's bias.
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.ReLU(6.0)(layers.Conv2D(16, 1)(gate) + 3.0) * (1.0 / 6.0)
+    x = layers.GlobalAveragePooling2D()(layers.Multiply()([x, gate]))
+    return keras.Model(image, layers.Dense(4, activation="softmax")(x))
+
+
 def _wide() -> keras.Model:
     image = keras.Input((16, 16, 3))
     x = layers.Dense(1024, activation="relu")(layers.Flatten()(image))

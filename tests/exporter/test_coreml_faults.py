@@ -59,7 +59,9 @@ def golden_of(bundle: Bundle) -> ScoredImages:
 
 def verdict_on(file: Path, folder: Path) -> Verdict:
     bundle = Bundle.open(folder)
-    return artifact_verdict(file, PRECISIONS[file.suffix], bundle.contract, golden_of(bundle))
+    (entry,) = (each for each in bundle.manifest.artifacts if each.file.endswith(file.suffix))
+    precision = PRECISIONS[file.suffix]
+    return artifact_verdict(file, precision, bundle.contract, entry, golden_of(bundle))
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -156,3 +157,19 @@ def test_what_the_packages_export_is_what_they_say() -> None:
             assert getattr(package, name).__name__ == name
         with pytest.raises(AttributeError):
             _ = package.nothing
+
+
+def test_an_export_says_that_a_file_does_not_keep_its_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The worker has a registry of its own: the file is as ever, what is promised is not.
+    promised = {"minimum_runtime": "iOS 11", "input": {"name": "x"}, "output": {"name": "y"}}
+    monkeypatch.setitem(TARGETS, "coreml", dataclasses.replace(TARGETS["coreml"], **promised))
+    options = mobilecv.ExportOptions(targets=["coreml"], output=tmp_path / "bundle")
+    verdict = mobilecv.export(DIGITS, options).verdicts["coreml"]
+    assert verdict.outcome == "differs"
+    assert verdict.reasons == (
+        "it has no input x, only image",
+        "it has no output y, only probabilities, classLabel",
+        "it needs iOS 13, but the manifest promises iOS 11; export the model again",
+    )

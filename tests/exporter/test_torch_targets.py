@@ -131,7 +131,7 @@ def test_every_target_agrees_with_torch(
     network, precision = networks[kind], TARGETS[target].precision
     assert network.golden.scores.max() > 0.8  # A network that cannot decide would prove little.
     verdict = artifact_verdict(
-        network.artifact(target), precision, network.contract, network.golden
+        network.artifact(target), precision, network.contract, TARGETS[target], network.golden
     )
     assert verdict.outcome == "agrees", verdict
     if precision == "float32":

@@ -14,6 +14,7 @@ from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
 from mobilecv.targets.base import Job, Target
 from mobilecv.targets.coreml_networks import Network, networks
+from mobilecv.targets.coreml_passes import exact_passes
 from mobilecv_runtime.coreml.model import CONTRACT_KEY
 from mobilecv_runtime.errors import ConversionError, MissingDependencyError, guest
 
@@ -63,23 +64,9 @@ def _call_converter(network: Network, image: Any, job: Job, backend: Backend, ct
         ),
         convert_to=backend,
         minimum_deployment_target=ct.target.iOS15 if backend == "mlprogram" else None,
-        pass_pipeline=_exact_passes(ct),
+        pass_pipeline=exact_passes(ct),
         skip_model_load=True,
     )
-
-
-def _exact_passes(ct: Any) -> Any:
-    """All passes of coremltools without the one that changes the numbers.
-
-    `fuse_elementwise_to_batchnorm` turns a multiplication and an addition into a batch
-    normalisation of variance 1, whose default epsilon of 1e-5 then divides the scale by
-    sqrt(1.00001): an error of 5e-6 for every layer, which added up to 1e-4 in probability on the
-    MLPerf Tiny ResNet8 (coremltools 9.0). `fuse_conv_scale` and `fuse_conv_bias` fold the same
-    operations exactly.
-    """
-    pipeline = ct.PassPipeline.DEFAULT
-    pipeline.remove_passes({"common::fuse_elementwise_to_batchnorm"})
-    return pipeline
 
 
 def _image_type(job: Job, ct: Any, shape: tuple[int, ...], *, normalising: bool) -> Any:

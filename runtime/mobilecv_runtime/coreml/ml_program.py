@@ -56,7 +56,8 @@ def _one_line(message: str) -> str:
 
 
 def _lower(model: Message, weights_folder: Path, arithmetic: Arithmetic) -> Lowered:
-    image = only_image(model.message("description"))
+    description = model.message("description")
+    image = only_image(description)
     function = _main_function(model)
     graph = OnnxGraph()
     lowering = FunctionLowering(graph, Constants(weights_folder), arithmetic)
@@ -66,8 +67,9 @@ def _lower(model: Message, weights_folder: Path, arithmetic: Arithmetic) -> Lowe
     block = _only_block(function)
     for operation in block.messages("operations"):
         lowering.add(operation)
-    classes = _checked_classes(lowering.classes, block.texts("outputs"), model)
+    classes = _checked_classes(lowering.classes, block.texts("outputs"), description)
     refuse_unread(block, "the program's block")
+    _refuse_unread(model, description)
     graph.output(_row_of_scores(graph, classes), "float32", SCORES)
     onnx = graph.build()
     check_shapes(onnx, lowering.computed)
@@ -100,10 +102,17 @@ def _only_block(function: Message) -> Message:
     return blocks[opset]
 
 
-def _checked_classes(classes: Classes | None, outputs: list[str], model: Message) -> Classes:
+def _refuse_unread(model: Message, description: Message) -> None:
+    description.messages("output")
+    description.message("metadata")
+    model.integer("specificationVersion")
+    refuse_unread(description, "description")
+    refuse_unread(model, "model")
+
+
+def _checked_classes(classes: Classes | None, outputs: list[str], description: Message) -> Classes:
     if classes is None:
         raise UnsupportedError("the program has no classify operation: it is no classifier")
-    description = model.message("description")
     named = (
         description.text("predictedFeatureName"),
         description.text("predictedProbabilitiesName"),

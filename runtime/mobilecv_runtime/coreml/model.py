@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mobilecv_runtime.coreml.availability import Need, network_need, program_need
+from mobilecv_runtime.coreml.availability import Need, layer_type, network_need, program_need
 from mobilecv_runtime.coreml.image_input import ImageFeature, described_image
 from mobilecv_runtime.coreml.protobuf import Message
-from mobilecv_runtime.coreml.schema import DATA_TYPES, LAYER_TYPES, SCHEMA
+from mobilecv_runtime.coreml.schema import DATA_TYPES, SCHEMA
 from mobilecv_runtime.errors import BundleError
 
 CONTRACT_KEY: Final = "mobilecv"
@@ -129,10 +129,10 @@ def _describe(model: Message) -> CoremlDescription:
     need = Need(version=1, what="a Core ML model")
     if kind in _NETWORKS:
         network = model.message(kind)
-        operations.update(_layer_type(layer) for layer in network.messages("layers"))
+        operations.update(layer_type(layer) for layer in network.messages("layers"))
         labels = _network_labels(network)
         scaler = _scaler(network)
-        need = network_need(operations, network.integer("imageInputShapeMapping"))
+        need = network_need(network)
     elif kind == "mlProgram":
         program = model.message("mlProgram")
         functions = [function for _, function in program.entries("functions")]
@@ -181,11 +181,6 @@ def _type(feature: Message) -> str:
         shape = kind.message(name).integers("shape")
         return f"array {'x'.join(map(str, shape))}"
     return name.removesuffix("Type")
-
-
-def _layer_type(layer: Message) -> str:
-    types = [field for field in layer.present() if field in LAYER_TYPES.values()]
-    return types[0] if types else "unknown"
 
 
 def _network_labels(network: Message) -> tuple[str, ...] | None:

@@ -206,6 +206,12 @@ FOREIGN = {
         lambda spec: setattr(spec.description.input[0].type.imageType, "colorSpace", 40),
         "GRAY_FLOAT16",
     ),
+    "an updatable model": (lambda spec: setattr(spec, "isUpdatable", True), "isUpdatable"),
+    "functions of the model": (
+        lambda spec: setattr(spec.description, "defaultFunctionName", "main"),
+        "defaultFunctionName",
+    ),
+    "state": (lambda spec: spec.description.state.add(name="memory"), "state"),
     "nested blocks": (lambda spec: first(spec, "conv").blocks.add(), "nested blocks"),
 }
 DAMAGED = {
