@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mobilecv.captures.interface import INPUT_NAME, NO_NORMALISATION, OUTPUT_NAME, Normalisation
+from mobilecv.captures.interface import INPUT_NAME, NO_NORMALISATION, Normalisation
 from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.heads import Head
 from mobilecv_runtime.spec import Contract
 
 
@@ -66,8 +67,8 @@ class TensorFlowGraph:
                 image input does) and wants the head only.
 
         Returns:
-            A frozen concrete function from `image`, (batch, height, width, channels), to
-            `probabilities`, (batch, labels), float32.
+            A frozen concrete function from `image`, (batch, height, width, channels), to the
+            head's output, (batch, labels), float32.
         """
         tf = tensorflow_module()
         steps = NO_NORMALISATION if normalised_outside else Normalisation.of(contract.preprocessing)
@@ -79,7 +80,7 @@ class TensorFlowGraph:
             (outputs,) = tf.graph_util.import_graph_def(
                 definition, input_map={self.input: values}, return_elements=[self.output], name=""
             )
-            return {OUTPUT_NAME: _head(outputs, contract, tf)}
+            return {contract.head.output_name: _scores(outputs, contract.head, tf)}
 
         signature = tf.TensorSpec((batch, *contract.image.shape), tf.as_dtype(dtype), INPUT_NAME)
         return freeze(tf.function(network, autograph=False).get_concrete_function(signature))
@@ -110,10 +111,12 @@ def _scalar_or_row(values: tuple[float, ...]) -> float | tuple[float, ...]:
     return values[0] if len(values) == 1 else values
 
 
-def _head(outputs: Any, contract: Contract, tf: Any) -> Any:
-    if contract.head.kind == "logits":
-        return tf.nn.softmax(outputs)
-    if contract.head.kind == "sigmoid":
+def _scores(outputs: Any, head: Head, tf: Any) -> Any:
+    if head.appended == "softmax":
+        outputs = tf.nn.softmax(outputs)
+    elif head.appended == "sigmoid":
+        outputs = tf.sigmoid(outputs)
+    if head.is_one_unit:
         # A constant of the outputs' own rank: coremltools 9.0 writes a scalar as a vector, which
         # its neural networks' `add` does not define beside a matrix.
         return tf.concat([tf.constant([[1.0]]) - outputs, outputs], axis=-1)

@@ -15,7 +15,8 @@ from mobilecv.captures.tensorflow import TensorFlowGraph, tensorflow_module
 from mobilecv.sources.base import SourceDescription, StatedInput
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions, refuse_architecture
 from mobilecv_runtime.errors import SourceError, guest
-from mobilecv_runtime.spec import FloatArray, HeadKind
+from mobilecv_runtime.heads import HeadKind
+from mobilecv_runtime.spec import FloatArray
 
 SUFFIXES: Final = (".h5", ".hdf5", ".keras")
 

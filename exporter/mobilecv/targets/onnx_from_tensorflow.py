@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from mobilecv.captures import TensorFlowGraph
-from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures.interface import INPUT_NAME
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import Contract
 
@@ -20,7 +20,8 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
     """Convert a captured graph.
 
     Returns:
-        An ONNX model from `image`, (batch, height, width, channels), uint8, to `probabilities`.
+        An ONNX model from `image`, (batch, height, width, channels), uint8, to the
+        head's output.
 
     Raises:
         ConversionError: If tf2onnx fails.
@@ -39,9 +40,11 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
-    _rename(
-        model.graph, {function.inputs[0].name: INPUT_NAME, function.outputs[0].name: OUTPUT_NAME}
-    )
+    names = {
+        function.inputs[0].name: INPUT_NAME,
+        function.outputs[0].name: contract.head.output_name,
+    }
+    _rename(model.graph, names)
     return model
 
 
