@@ -74,10 +74,10 @@ def _call_converter(network: Network, image: Any, job: Job, backend: Backend, ct
 def _classifier(contract: Contract, ct: Any) -> Any:
     """The labels of a classifier; None for a regression.
 
-    Labels that stand by themselves make a classifier too. Neither the layers of a neural network
-    nor the operation `classify` of an ML Program change the probabilities that they are given
-    (NeuralNetwork.proto, `NeuralNetworkClassifier`; coremltools, `mil/ops/defs/iOS15/classify.py`):
-    the dictionary holds them as they are, and `classLabel` the most probable label.
+    Labels that stand by themselves make a classifier too. By the specification, nothing normalises
+    the scores that it is given: `labelProbabilityLayerName` of a neural network names "the score
+    vector" (NeuralNetwork.proto), and the values of `classify` "are mapped to the class labels"
+    (coremltools, `mil/ops/defs/iOS15/classify.py`). `classLabel` is the most probable label.
     """
     if contract.head.answer == "values":
         return None
