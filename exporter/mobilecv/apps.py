@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 from mobilecv.writing import FolderWriter, write_json
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.errors import OutputError, UsageError
+from mobilecv_runtime.heads import Head
 from mobilecv_runtime.manifest import FILE_NAME, ArtifactEntry, Manifest
 
 _KEPT: Final = ("README.md", ".gitkeep")
@@ -232,8 +233,9 @@ def runnable(bundle: Bundle, kind: AppKind) -> list[ArtifactEntry]:
     """The artifacts of a bundle that go into an app.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: If there is none, or the app cannot show what it answers.
     """
+    check_showable(bundle.contract.head)
     found = [e for e in bundle.manifest.artifacts if Path(e.file).suffix in kind.suffixes]
     if not found:
         held = ", ".join(entry.id for entry in bundle.manifest.artifacts)
@@ -243,6 +245,19 @@ def runnable(bundle: Bundle, kind: AppKind) -> list[ArtifactEntry]:
         )
     found.sort(key=lambda entry: kind.suffixes.index(Path(entry.file).suffix))
     return found[:1] if kind.holds_one else found
+
+
+def check_showable(head: Head) -> None:
+    """Refuse a model whose answers the apps cannot show.
+
+    Raises:
+        UsageError: If it gives plain values.
+    """
+    if head.answer == "values":
+        raise UsageError(
+            "the apps show labels with their probabilities, but this model is a regression; use "
+            "its files in an app of your own"
+        )
 
 
 def _manifest_for_app(manifest: Manifest, artifacts: tuple[ArtifactEntry, ...]) -> Manifest:

@@ -154,7 +154,11 @@ def export_command(
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(help="softmax, logits or sigmoid. [default: seen in the model]"),
+        typer.Option(
+            help="softmax, sigmoid (one unit, two labels), multi-label (a sigmoid for each label), "
+            "regression (plain values); logits, sigmoid-logits, multi-label-logits where the "
+            "softmax or sigmoid is missing. [default: seen in the model]"
+        ),
     ] = None,
     force_preprocessing: Annotated[
         bool,
@@ -361,30 +365,42 @@ def classify_command(
         Path | None,
         typer.Option(help="The bundle. [default: the newest below the current folder]"),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 5,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many labels to print. [default: 5; of a multi-label model those of 50 % and "
+            "more]",
+        ),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Print the most probable labels of a photo."""
+    """Print the most probable labels of a photo, or the values of a regression."""
     from mobilecv_runtime.classifier import Classifier
 
     if artifact is not None and Path(artifact).exists():
         classifier = Classifier(artifact)
     else:
         classifier = Classifier(_found(bundle), artifact=artifact)
-    predictions = classifier.classify(photo, top=top)
+    if classifier.gives_values:
+        if top is not None:
+            raise UsageError("--top ranks labels, but this model gives values; leave --top out")
+        values = classifier.values(photo)
+        found = {"values": [vars(value) for value in values]}
+        lines = [(value.name, f"{value.value:.6g}") for value in values]
+    else:
+        predictions = classifier.classify(photo, top=top)
+        found = {"predictions": [vars(prediction) for prediction in predictions]}
+        lines = [(each.label, f"{each.probability:8.3%}") for each in predictions]
     if as_json:
-        _print_json(
-            {
-                "photo": str(photo),
-                "artifact": classifier.artifact,
-                "predictions": [vars(prediction) for prediction in predictions],
-            }
-        )
+        _print_json({"photo": str(photo), "artifact": classifier.artifact, **found})
         return
     _narrate(f"{photo} with {classifier.artifact}")
-    width = max(len(prediction.label) for prediction in predictions)
-    for prediction in predictions:
-        _say(f"{prediction.label:<{width}}  {prediction.probability:8.3%}")
+    if not lines:
+        _narrate("no label has a probability of 50 % or more; --top 1 shows the most probable one")
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, score in lines:
+        _say(f"{name:<{width}}  {score}")
 
 
 @app.command("inspect", short_help="Print what a model file holds.")

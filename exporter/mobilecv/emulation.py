@@ -10,12 +10,13 @@ import numpy as np
 
 from mobilecv_runtime.child import Worker
 from mobilecv_runtime.errors import UsageError
-from mobilecv_runtime.parity import Comparison, compare
+from mobilecv_runtime.parity import Comparison, compare, tolerance_of
 from mobilecv_runtime.photos import Photo
 from mobilecv_runtime.resizers import RESIZERS, emulate
-from mobilecv_runtime.spec import FloatArray, ImageInput
+from mobilecv_runtime.spec import Contract, FloatArray
 
-_NEAR_TIE: Final = 2e-2
+_JUDGED_AS: Final = "float16"
+"""The precision whose near-ties count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +49,16 @@ def check_resizers(names: Sequence[str]) -> None:
 class Emulations:
     """Collects the source's answers on photos resized in other ways, batch by batch."""
 
-    def __init__(self, names: Sequence[str], image: ImageInput, source: Worker) -> None:
+    def __init__(self, names: Sequence[str], contract: Contract, source: Worker) -> None:
         """Start with nothing seen.
 
         Args:
             names: Of `RESIZERS`.
-            image: The geometry that the photos are brought to.
+            contract: Says to which size the photos are brought, and what the scores are.
             source: Answers `scores(pixels)`.
         """
-        self._image, self._source = image, source
+        self._image, self._answer = contract.image, contract.head.answer
+        self._source = source
         self._scores: dict[str, list[FloatArray]] = {name: [] for name in names}
         self._exact: list[FloatArray] = []
         self._photos: list[Photo] = []
@@ -79,11 +81,17 @@ class Emulations:
         names = [str(photo.path) for photo in self._photos]
         for resizer, batches in self._scores.items() if self._photos else ():
             scores = np.concatenate(batches)
-            compared = compare(np.concatenate(self._exact), scores, near_tie=_NEAR_TIE, names=names)
+            compared = compare(
+                np.concatenate(self._exact),
+                scores,
+                near_tie=tolerance_of(_JUDGED_AS, self._answer).near_tie,
+                names=names,
+                answer=self._answer,
+            )
             yield Emulation(resizer=resizer, comparison=compared, correct=self._correct(scores))
 
     def _correct(self, scores: FloatArray) -> int | None:
         truths = [photo.truth for photo in self._photos]
-        if all(truth is None for truth in truths):
+        if self._answer == "values" or all(truth is None for truth in truths):
             return None
         return sum(int(best) == truth for best, truth in zip(scores.argmax(1), truths, strict=True))

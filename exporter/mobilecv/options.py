@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mobilecv.sources.base import SourceDescription, StatedInput
 from mobilecv_runtime.errors import LabelsError, SourceError, UsageError
+from mobilecv_runtime.heads import HEADS, Answer, Head
 from mobilecv_runtime.spec import (
     COLORS,
     FITS,
-    HEADS,
     PRESETS,
     RESAMPLES,
     Color,
     Contract,
-    Head,
     ImageInput,
     Labels,
     Preprocessing,
@@ -39,6 +38,11 @@ _SUGGESTIONS: Final = {
     "std": "std",
     "resample": "resampling",
     "crop_fraction": "crop fraction",
+}
+_NOUNS: Final[Mapping[Answer, str]] = {
+    "one label": "classes",
+    "labels": "labels",
+    "values": "values",
 }
 _VALUE_FIELDS: Final = ("preset", "scale", "bias", "mean", "std", "pixel_range")
 
@@ -192,7 +196,13 @@ def resolve(
         head=head,
         labels=stated.labels,
     )
-    assumed = (labels_note, suggestion_note, preprocessing_note, head_note)
+    assumed = (
+        labels_note,
+        suggestion_note,
+        preprocessing_note,
+        head_note,
+        _positive_note(contract),
+    )
     notes = (*source.notes, *(note for note in assumed if note))
     return Resolved(contract=contract, labels_origin=stated.origin, notes=notes)
 
@@ -373,12 +383,7 @@ def _preset(name: str, color: Color | None, natural: Color) -> Preprocessing:
 def _head(options: ModelOptions, source: SourceDescription) -> tuple[Head, str | None]:
     if options.head is not None:
         stated = Head(kind=one_of(options.head, HEADS, "head"))
-        if source.head == "softmax" and stated.kind == "logits":
-            raise UsageError("--head logits: the model ends in a softmax already; leave --head out")
-        if (stated.kind == "sigmoid") != (source.outputs == 1):
-            raise UsageError(
-                f"--head {stated.kind}: the model gives {source.outputs} values per image"
-            )
+        _check_stated(stated, source)
         return stated, None
     if source.head is None:
         raise SourceError(
@@ -398,33 +403,75 @@ def _head(options: ModelOptions, source: SourceDescription) -> tuple[Head, str |
     return Head(kind=source.head), None
 
 
+def _check_stated(stated: Head, source: SourceDescription) -> None:
+    """Hold a stated head against what the model's last operation shows."""
+    if source.head == "softmax" and stated.appended:
+        raise UsageError(
+            f"--head {stated.kind}: the model ends in a softmax already; leave --head out"
+        )
+    if source.head == "softmax" and stated.answer == "labels":
+        raise UsageError(
+            f"--head {stated.kind}: the model ends in a softmax, so its labels exclude each other; "
+            "leave --head out"
+        )
+    if _ends_in_sigmoid(source) and stated.appended:
+        raise UsageError(
+            f"--head {stated.kind}: the model ends in a sigmoid already; pass --head "
+            f"{'sigmoid' if source.outputs == 1 else 'multi-label'}"
+        )
+    if not stated.fits(source.outputs):
+        raise UsageError(f"--head {stated.kind}: the model gives {source.outputs} values per image")
+
+
+def _ends_in_sigmoid(source: SourceDescription) -> bool:
+    return source.last_operation.lower() == "sigmoid"
+
+
 def _head_advice(source: SourceDescription) -> str:
-    if source.last_operation.lower() == "sigmoid":
-        return "a sigmoid for each of several labels (multi-label) is not supported"
+    if _ends_in_sigmoid(source):
+        return "if each is the probability of a label by itself, pass --head multi-label"
     if source.outputs == 1:
-        return "put a sigmoid behind it, so that the one value is the second label's probability"
+        return (
+            "put a sigmoid behind it, so that the one value is the second label's probability, or "
+            "pass --head sigmoid-logits to have one appended; for a plain value, pass "
+            "--head regression"
+        )
     return f"state one with --head ({', '.join(HEADS)})"
+
+
+def _positive_note(contract: Contract) -> str | None:
+    if contract.positive is None:
+        return None
+    return (
+        f"head: one unit, whose p is the probability of {contract.positive!r} (the second label), "
+        f"and 1 - p that of {contract.labels.names[0]!r}"
+    )
 
 
 def _labels(
     stated: StatedLabels | None, source: SourceDescription, head: Head
 ) -> tuple[StatedLabels, str | None]:
-    count = 2 if head.kind == "sigmoid" else source.outputs
+    count = head.scores_of(source.outputs)
     if stated is None:
+        numbered = Labels.of_values(count) if head.answer == "values" else Labels.numbered(count)
+        called = " ... ".join(dict.fromkeys((numbered.names[0], numbered.names[-1])))
         note = (
-            f"labels: none found, so the classes are called class_0 ... class_{count - 1}; "
+            f"labels: none found, so the {_NOUNS[head.answer]} are called {called}; "
             f"give --labels FILE, or put a {LABELS_NAME} beside the model"
         )
-        return StatedLabels(Labels.numbered(count), "numbered"), note
+        return StatedLabels(numbered, "numbered"), note
     if len(stated.labels) != count:
-        raise LabelsError(_count_message(stated.labels, count, source.outputs, stated.origin))
+        raise LabelsError(_count_message(stated, head, source.outputs))
     return stated, None
 
 
-def _count_message(labels: Labels, count: int, outputs: int, origin: str) -> str:
-    message = f"{origin}: {len(labels)} labels, but the model has {outputs} outputs"
-    if outputs == 1:
+def _count_message(stated: StatedLabels, head: Head, outputs: int) -> str:
+    labels, count = stated.labels, head.scores_of(outputs)
+    message = f"{stated.origin}: {len(labels)} labels, but the model has {outputs} outputs"
+    if head.is_one_unit:
         return f"{message}; a sigmoid model has two labels, the second for outputs near 1"
+    if head.answer == "values":
+        return f"{message}; give one name per line, in the order of the outputs"
     if len(labels) == count + 1 and labels.names[0].lower() == "background":
         return f"{message}; drop its 'background' line"
     if len(labels) == count - 1:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from mobilecv import sources
-from mobilecv.apps import app_kind, place_bundle, runnable
+from mobilecv.apps import app_kind, check_showable, place_bundle, runnable
 from mobilecv.captures import Capture
 from mobilecv.conversion import Conversion, convert_all, with_bases
 from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
@@ -38,7 +38,7 @@ from mobilecv_runtime.manifest import (
 )
 from mobilecv_runtime.parity import Verdict
 from mobilecv_runtime.photos import check_folder
-from mobilecv_runtime.spec import FloatArray
+from mobilecv_runtime.spec import Contract, FloatArray
 from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict
 
 SOURCE_STEP = "source"
@@ -129,6 +129,8 @@ def export(
         with _timed(progress, SOURCE_STEP, "read"), _session(model, path, log, loading) as session:
             description: SourceDescription = session.call("describe", model_options.stated_input)
             resolved = resolve(model_options, description, labels)
+            if options.apps:
+                check_showable(resolved.contract.head)
             images = golden_set(options.images or options.calibration, resolved.contract)
             scores: FloatArray = session.call("scores", images.pixels, resolved.contract)
             graph = writer.work / "graph"
@@ -168,7 +170,11 @@ def export(
         golden = ScoredImages.golden(images.pixels, scores)
         verdicts = {
             each.target.id: artifact_verdict(
-                each.path, each.target.precision, resolved.contract, each.target, golden
+                each.path,
+                each.target.precision,
+                resolved.contract,
+                each.target.promised(resolved.contract.head),
+                golden,
             )
             for each in wanted
             if not each.error
@@ -184,7 +190,7 @@ def export(
                 calibration=_calibration_entry(calibration),
                 tools=_tools(description, capture, wanted),
                 artifacts=tuple(
-                    _artifact_entry(each, verdicts[each.target.id])
+                    _artifact_entry(each, resolved.contract, verdicts[each.target.id])
                     for each in wanted
                     if not each.error
                 ),
@@ -306,7 +312,7 @@ def _source_entry(
     )
 
 
-def _artifact_entry(conversion: Conversion, verdict: Verdict) -> ArtifactEntry:
+def _artifact_entry(conversion: Conversion, contract: Contract, verdict: Verdict) -> ArtifactEntry:
     target = conversion.target
     return ArtifactEntry(
         id=target.id,
@@ -316,7 +322,7 @@ def _artifact_entry(conversion: Conversion, verdict: Verdict) -> ArtifactEntry:
         precision=target.precision,
         minimum_runtime=target.minimum_runtime,
         input=target.input,
-        output=target.output,
+        output=target.output(contract.head),
         parity=verdict.to_json(),
     )
 

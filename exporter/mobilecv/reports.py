@@ -7,12 +7,13 @@ from typing import Any
 
 from mobilecv.pipeline import ExportReport
 from mobilecv.verification import SOURCE, VerifyReport
+from mobilecv_runtime.agreement import AGREEMENTS
 from mobilecv_runtime.inspection import Inspection
 from mobilecv_runtime.report import (
-    VERDICT_COLUMNS,
     Table,
     megabytes,
     verdict_cells,
+    verdict_columns,
     without_empty_columns,
 )
 from mobilecv_runtime.runners.coreml import EXECUTOR
@@ -27,7 +28,8 @@ def export_table(report: ExportReport) -> Table:
         (id_, entries[id_].file, megabytes(entries[id_].bytes), *verdict_cells(verdict))
         for id_, verdict in report.verdicts.items()
     ]
-    columns = ("target", "file", "size", *VERDICT_COLUMNS)
+    answer = report.bundle.contract.head.answer
+    columns = ("target", "file", "size", *verdict_columns(answer))
     return without_empty_columns(columns, rows, ("target", "file", "verdict", "why"))
 
 
@@ -65,7 +67,7 @@ def verify_table(report: VerifyReport) -> Table:
     for row in report.rows:
         accuracy = f"{row.correct / report.labelled:.2%}" if row.correct is not None else ""
         rows.append((row.id, row.precision, accuracy, *verdict_cells(row.verdict)))
-    columns = ("artifact", "precision", "accuracy", *VERDICT_COLUMNS)
+    columns = ("artifact", "precision", "accuracy", *verdict_columns(report.answer))
     return without_empty_columns(columns, rows, ("artifact", "precision", "verdict", "why"))
 
 
@@ -77,7 +79,14 @@ def emulation_table(report: VerifyReport) -> Table:
         accuracy = f"{found.correct / report.labelled:.2%}" if found.correct is not None else ""
         numbers = (f"{figures.max_difference:.1e}", f"{figures.mean_difference:.1e}")
         rows.append((found.resizer, accuracy, f"{figures.agreement:.2%}", *numbers))
-    columns = ("resized by", "accuracy", "top-1 as exact", "max Δp", "mean Δp")
+    agreement = AGREEMENTS[report.answer]
+    columns = (
+        "resized by",
+        "accuracy",
+        f"{agreement.name} as exact",
+        f"max {agreement.symbol}",
+        f"mean {agreement.symbol}",
+    )
     return without_empty_columns(columns, rows, ("resized by",))
 
 

@@ -23,6 +23,7 @@ from mobilecv_runtime.child import Child, Worker
 from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import BundleError, MissingDependencyError, SourceError, UsageError
+from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.manifest import ArtifactEntry
 from mobilecv_runtime.parity import Verdict, skipped
 from mobilecv_runtime.photos import Photo, PhotoFolder, PreparedPhotos
@@ -68,6 +69,8 @@ class VerifyReport:
     labelled: int
     """Photos whose class is known."""
     rows: Sequence[Row]
+    answer: Answer
+    """What the scores are."""
     notes: Sequence[str]
     """Photos that were left out, folders of no known class, and the like."""
     emulations: Sequence[Emulation] = ()
@@ -165,7 +168,7 @@ def verify(
         emulations: Emulations | None = None
         if photos is not None:
             if reference is not None:
-                emulations = Emulations(emulate, opened.contract.image, reference)
+                emulations = Emulations(emulate, opened.contract, reference)
             prepared = PreparedPhotos(photos.photos, opened.contract.image)
             for number, (batch, pixels) in enumerate(prepared.batches()):
                 if number % 8 == 0:
@@ -184,6 +187,7 @@ def verify(
             images=check.images,
             labelled=check.labelled,
             rows=list(check.rows()),
+            answer=opened.contract.head.answer,
             notes=notes,
             emulations=list(emulations.results()) if emulations else (),
         )
@@ -231,6 +235,7 @@ class _Check:
 
     def __init__(self, bundle: Bundle, reference: Worker | None) -> None:
         self._bundle, self._reference = bundle, reference
+        self._answer = bundle.contract.head.answer
         self._subjects = {subject.id: subject for subject in _subjects(bundle)}
         self._runners: dict[str, ArtifactRunner] = {}
         self._verdicts: dict[str, Verdict] = {}
@@ -273,7 +278,7 @@ class _Check:
                 scores, engine = np.concatenate(self._scores[id_]), self._runners[id_].engine
                 count = len(scores)
                 verdict = scores_verdict(
-                    scores, subject.precision, expected[:count], self._names[:count]
+                    scores, subject.precision, expected[:count], self._names[:count], self._answer
                 )
                 correct = None if subject.golden_only else self._correct(scores)
             yield Row(
@@ -288,7 +293,8 @@ class _Check:
         """The source against its own recorded scores: does it still answer as at the export?"""
         recorded = self._bundle.golden.scores
         count = len(recorded)
-        verdict = scores_verdict(scores[:count], "float32", recorded, self._names[:count])
+        names = self._names[:count]
+        verdict = scores_verdict(scores[:count], "float32", recorded, names, self._answer)
         return Row(
             id=SOURCE,
             precision="",
@@ -298,7 +304,7 @@ class _Check:
         )
 
     def _correct(self, scores: FloatArray) -> int | None:
-        if not self.labelled:
+        if not self.labelled or self._answer == "values":
             return None
         best = scores.argmax(axis=1)
         return sum(int(best[i]) == truth for i, truth in enumerate(self._truth))

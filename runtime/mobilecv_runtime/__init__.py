@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from mobilecv_runtime.bench import measure
     from mobilecv_runtime.bundle import Bundle
-    from mobilecv_runtime.classifier import Classifier, Prediction
+    from mobilecv_runtime.classifier import Classifier, Prediction, Value
     from mobilecv_runtime.errors import MobileCVError
     from mobilecv_runtime.parity import compare
 
-__all__ = ["Bundle", "Classifier", "MobileCVError", "Prediction", "compare", "measure"]
+__all__ = ["Bundle", "Classifier", "MobileCVError", "Prediction", "Value", "compare", "measure"]
 
 _HOMES: Final = {
     "Bundle": "mobilecv_runtime.bundle",
     "Classifier": "mobilecv_runtime.classifier",
     "MobileCVError": "mobilecv_runtime.errors",
     "Prediction": "mobilecv_runtime.classifier",
+    "Value": "mobilecv_runtime.classifier",
     "compare": "mobilecv_runtime.parity",
     "measure": "mobilecv_runtime.bench",
 }

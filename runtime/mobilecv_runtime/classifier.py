@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from mobilecv_runtime.agreement import THRESHOLD
 from mobilecv_runtime.bundle import Bundle
-from mobilecv_runtime.errors import BundleError, MissingDependencyError
+from mobilecv_runtime.errors import BundleError, MissingDependencyError, UsageError
 from mobilecv_runtime.images import prepare
 from mobilecv_runtime.runners import RUNNERS, ArtifactRunner, open_runner
-from mobilecv_runtime.spec import Contract
+from mobilecv_runtime.spec import Contract, FloatArray
+
+_TOP: Final = 5
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,16 @@ class Prediction:
     """0..1."""
 
 
+@dataclass(frozen=True)
+class Value:
+    """One value of a regression with its name."""
+
+    name: str
+    value: float
+
+
 class Classifier:
-    """An exported classifier, ready for photos.
+    """An exported classifier or regression, ready for photos.
 
     ```
     Classifier("digits-mobilecv").classify("photo.jpg")
@@ -60,24 +72,57 @@ class Classifier:
         self.contract: Contract = self._runner.contract
         """Image size, preprocessing, head and labels."""
 
-    def classify(self, photo: str | Path | Image.Image, *, top: int = 5) -> list[Prediction]:
+    @property
+    def gives_values(self) -> bool:
+        """Whether it is a regression: then ask for `values`, not to `classify`."""
+        return self.contract.head.answer == "values"
+
+    def classify(
+        self, photo: str | Path | Image.Image, *, top: int | None = None
+    ) -> list[Prediction]:
         """Name what is on a photo.
 
         Args:
             photo: An image file, or a Pillow image.
-            top: How many labels to give.
+            top: How many labels to give; by default 5, or with labels that stand by themselves
+                those with a probability of 0.5 and more.
 
         Returns:
             The most probable labels, the best first.
 
         Raises:
             ImageError: If the photo cannot be decoded.
+            UsageError: If it gives values instead of labels.
         """
-        pixels = prepare(photo, self.contract.image)
-        scores = self._runner.scores(pixels[None])[0]
-        order = np.argsort(-scores, kind="stable")[:top]
+        if self.gives_values:
+            raise UsageError(f"{self.artifact}: a regression has no labels; ask for its values")
+        scores = self._scores(photo)
+        order = np.argsort(-scores, kind="stable")
+        if top is None and self.contract.head.answer == "labels":
+            top = int((scores >= THRESHOLD).sum())
         names = self.contract.labels.names
-        return [Prediction(names[index], float(scores[index])) for index in order]
+        kept = order[: _TOP if top is None else top]
+        return [Prediction(names[index], float(scores[index])) for index in kept]
+
+    def values(self, photo: str | Path | Image.Image) -> list[Value]:
+        """What a regression says of a photo, in the order of its outputs.
+
+        Args:
+            photo: An image file, or a Pillow image.
+
+        Raises:
+            ImageError: If the photo cannot be decoded.
+            UsageError: If it gives labels instead of values.
+        """
+        if not self.gives_values:
+            raise UsageError(f"{self.artifact}: a classifier gives labels; let it classify")
+        named = zip(self.contract.labels.names, self._scores(photo), strict=True)
+        return [Value(name, float(value)) for name, value in named]
+
+    def _scores(self, photo: str | Path | Image.Image) -> FloatArray:
+        pixels = prepare(photo, self.contract.image)
+        scores: FloatArray = self._runner.scores(pixels[None])[0]
+        return scores
 
 
 def _open_from_bundle(

@@ -1,4 +1,4 @@
-"""Does an artifact give the source's answers? Numbers, top-1, labels, and a verdict."""
+"""Does an artifact give the source's answers? Numbers, answers, labels, and a verdict."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mobilecv_runtime.agreement import AGREEMENTS
+from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.spec import FloatArray, Labels, Precision
 
 Outcome: TypeAlias = Literal["agrees", "differs", "skipped"]
 
 _SUM_TOLERANCE: Final = {"float32": 1e-4, "float16": 5e-3, "int8-weights": 1e-3, "int8": 2e-2}
-_LOG_FLOOR: Final = 1e-3
-"""Probabilities below it count as this much in logarithms: there, rounding is all there is."""
 _WILSON_Z: Final = 1.959964  # the two-sided 95 % quantile of the normal distribution
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """How far an artifact of one precision may stray from its source."""
+    """How far an artifact of one precision may stray from its source; see `agreement`."""
 
     max_difference: float
-    """Of one probability on one image."""
+    """Of one probability on one image; of plain values in spreads."""
     mean_difference: float
-    """Of an image's largest difference of probability, averaged over the images."""
+    """Of an image's largest difference, averaged over the images."""
     mean_log_difference: float
     """Of an image's largest difference of ln(probability), averaged over the images. It shows
     faults that leave a confident model's labels as they are, such as one averaged std."""
     agreement: float
-    """The least share of images with the same top-1 label, near-ties apart. Below 1, a single image
+    """The least share of images with the same answer, near-ties apart. Below 1, a single image
     never decides: among sixteen it would be 6 %."""
     near_tie: float
-    """A disagreement on top-1 is a near-tie if the source holds both labels within this much."""
+    """A disagreement on top-1 is a near-tie if the source holds both labels within this much; one
+    on a label that stands by itself, if it holds it within this much of 0.5. Plain values are the
+    same answer within this many spreads."""
 
 
 TOLERANCES: Final[Mapping[Precision, Tolerance]] = {
@@ -75,33 +76,76 @@ here, where a std off by 5 % costs 0.08. int8: "within 2 %" is usual for per-cha
 (arXiv 1806.08342); one image may move a lot without harm, so its largest difference is reported and
 not judged."""
 
+_VALUE_TOLERANCES: Final[Mapping[Precision, Tolerance]] = {
+    "float32": Tolerance(
+        max_difference=1e-4,
+        mean_difference=1e-4,
+        mean_log_difference=math.inf,
+        agreement=1.0,
+        near_tie=1e-4,
+    ),
+    "float16": Tolerance(
+        max_difference=6e-2,
+        mean_difference=2e-2,
+        mean_log_difference=math.inf,
+        agreement=1.0,
+        near_tie=6e-2,
+    ),
+    "int8-weights": Tolerance(
+        max_difference=math.inf,
+        mean_difference=0.15,
+        mean_log_difference=math.inf,
+        agreement=0.97,
+        near_tie=0.25,
+    ),
+    "int8": Tolerance(
+        max_difference=math.inf,
+        mean_difference=0.15,
+        mean_log_difference=math.inf,
+        agreement=0.97,
+        near_tie=0.25,
+    ),
+}
+"""Of plain values, in spreads. float32: the logits of an ImageNet ResNet50, whose spread is above
+1, differ by up to 4e-5 when they are summed in another order. float16: of such logits, ln p differs
+by up to 0.02 in the mean (see above). int8: a mean difference of 0.15 leaves 98 % of the variance
+explained, one of 0.25 leaves 94 %; one image may move a lot without harm, as above."""
+
+
+def tolerance_of(precision: Precision, answer: Answer) -> Tolerance:
+    """How far an artifact of one precision may stray with one kind of answer."""
+    return (_VALUE_TOLERANCES if answer == "values" else TOLERANCES)[precision]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two sets of scores on the same images, side by side."""
 
     images: int
+    answer: Answer
+    """What the scores are, and so what is meant by an agreement and a difference."""
     agreeing: int
-    """Images on which both have the same top-1 label."""
+    """Images on which both have the same answer: the same top-1 label, the same set of labels, or
+    values within the tolerance."""
     near_ties: int
-    """Images on which they have not, but the source holds the two labels almost equal."""
+    """Images on which they have not, but the source holds the two answers almost equal."""
     max_difference: float
-    """The largest |difference of probability| on any image."""
+    """The largest |difference| of a probability on any image; of plain values in spreads."""
     mean_difference: float
-    """The images' largest |difference of probability|, averaged."""
-    mean_log_difference: float
+    """The images' largest |difference|, averaged."""
+    mean_log_difference: float | None
     """The images' largest |difference of ln(probability)|, averaged. Probabilities below 0.001
-    count as 0.001."""
+    count as 0.001. None for plain values."""
     worst_image: str
     """The image with the largest difference."""
     not_finite: int
     """Images on which the artifact answered NaN or infinity."""
-    largest_sum_error: float
-    """The largest |sum of probabilities - 1| of the artifact."""
+    largest_sum_error: float | None
+    """The largest |sum of probabilities - 1| of the artifact; None where they need not sum to 1."""
 
     @property
     def agreement(self) -> float:
-        """The share of images with the same top-1 label."""
+        """The share of images with the same answer."""
         return self.agreeing / self.images
 
     @property
@@ -112,10 +156,11 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """The comparison as JSON values."""
         low, high = self.agreement_interval
+        name = _JSON_NAMES[self.answer]
         return {
             "images": self.images,
-            "top1_agreement": self.agreement,
-            "top1_agreement_95": [low, high],
+            f"{name}_agreement": self.agreement,
+            f"{name}_agreement_95": [low, high],
             "near_ties": self.near_ties,
             "max_difference": _finite_or_none(self.max_difference),
             "mean_difference": _finite_or_none(self.mean_difference),
@@ -124,6 +169,13 @@ class Comparison:
             "not_finite": self.not_finite,
             "largest_sum_error": _finite_or_none(self.largest_sum_error),
         }
+
+
+_JSON_NAMES: Final[Mapping[Answer, str]] = {
+    "one label": "top1",
+    "labels": "label_set",
+    "values": "values",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,45 +199,54 @@ def skipped(reason: str) -> Verdict:
 
 
 def compare(
-    reference: FloatArray, scores: FloatArray, *, near_tie: float, names: Sequence[str]
+    reference: FloatArray,
+    scores: FloatArray,
+    *,
+    near_tie: float,
+    names: Sequence[str],
+    answer: Answer = "one label",
 ) -> Comparison:
     """Hold an artifact's scores against the source's.
 
     Args:
-        reference: (images, labels), float32 probabilities of the source.
+        reference: (images, labels), float32 scores of the source.
         scores: The same of the artifact.
         near_tie: See `Tolerance.near_tie`.
         names: One name per image, for the report.
+        answer: What the scores are.
 
     Raises:
         ValueError: If the shapes differ or there are no images.
     """
     if reference.shape != scores.shape or not len(reference):
         raise ValueError(f"{reference.shape} against {scores.shape}: cannot be compared")
-    differences = np.abs(reference.astype(np.float64) - scores)
+    agreement = AGREEMENTS[answer]
     finite = np.isfinite(scores).all(axis=1)
-    per_image = np.where(finite, differences.max(axis=1, initial=0), np.inf)
-    rows = np.arange(len(reference))
-    best, other = reference.argmax(axis=1), scores.argmax(axis=1)
-    same: NDArray[np.bool_] = (best == other) & finite
-    ties = ~same & finite & (reference[rows, best] - reference[rows, other] <= near_tie)
+    differences = agreement.differences(reference, scores).max(axis=1, initial=0)
+    per_image = np.where(finite, differences, np.inf)
+    same = agreement.same(reference, scores, near_tie) & finite
+    ties = ~same & finite & agreement.near_ties(reference, scores, near_tie)
+    logarithmic = agreement.log_differences(reference, scores)
     worst = int(per_image.argmax())
     return Comparison(
         images=len(reference),
+        answer=answer,
         agreeing=int(same.sum()),
         near_ties=int(ties.sum()),
         max_difference=float(per_image[worst]),
         mean_difference=float(per_image.mean()),
-        mean_log_difference=float(_log_differences(reference, scores).mean()),
+        mean_log_difference=None if logarithmic is None else float(logarithmic.mean()),
         worst_image=names[worst],
         not_finite=int((~finite).sum()),
-        largest_sum_error=float(np.abs(scores.sum(axis=1, dtype=np.float64) - 1).max()),
+        largest_sum_error=agreement.sum_error(scores),
     )
 
 
 def judge(comparison: Comparison, precision: Precision) -> Verdict:
     """Hold a comparison against the tolerance of the artifact's precision."""
-    tolerance = TOLERANCES[precision]
+    tolerance = tolerance_of(precision, comparison.answer)
+    agreed = AGREEMENTS[comparison.answer]
+    logarithmic, sum_error = comparison.mean_log_difference, comparison.largest_sum_error
     judged = comparison.images - comparison.near_ties
     agreement = comparison.agreeing / judged if judged else 1.0
     allowed = max((1 - tolerance.agreement) * judged, 1) if tolerance.agreement < 1 else 0
@@ -194,28 +255,28 @@ def judge(comparison: Comparison, precision: Precision) -> Verdict:
         (
             comparison.max_difference > tolerance.max_difference,
             (
-                f"max |difference| {comparison.max_difference:.2g} is above "
+                f"max {agreed.difference} {comparison.max_difference:.2g} is above "
                 f"{tolerance.max_difference:g} (worst: {comparison.worst_image})"
             ),
         ),
         (
             comparison.mean_difference > tolerance.mean_difference,
-            f"mean |difference| {comparison.mean_difference:.2g} is above "
+            f"mean {agreed.difference} {comparison.mean_difference:.2g} is above "
             f"{tolerance.mean_difference:g}",
         ),
         (
-            comparison.mean_log_difference > tolerance.mean_log_difference,
-            f"mean |difference of ln p| {comparison.mean_log_difference:.2g} is above "
+            logarithmic is not None and logarithmic > tolerance.mean_log_difference,
+            f"mean |difference of ln p| {logarithmic or 0:.2g} is above "
             f"{tolerance.mean_log_difference:g}; is the normalisation or the colour order off?",
         ),
         (
             judged - comparison.agreeing > allowed,
-            f"top-1 agreement {agreement:.1%} (near-ties apart) is below {tolerance.agreement:.0%}",
+            f"{agreed.name} agreement {agreement:.1%} (near-ties apart) is below "
+            f"{tolerance.agreement:.0%}",
         ),
         (
-            not comparison.largest_sum_error <= _SUM_TOLERANCE[precision],
-            f"probabilities miss a sum of 1 by {comparison.largest_sum_error:.2g}; "
-            "is a softmax missing?",
+            sum_error is not None and not sum_error <= _SUM_TOLERANCE[precision],
+            f"probabilities miss a sum of 1 by {sum_error or 0:.2g}; is a softmax missing?",
         ),
     )
     reasons = tuple(reason for holds, reason in claims if holds)
@@ -256,12 +317,5 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def _log_differences(reference: FloatArray, scores: FloatArray) -> NDArray[np.float64]:
-    """The largest |difference of ln(probability)| of each image."""
-    logs = [np.log(np.maximum(each.astype(np.float64), _LOG_FLOOR)) for each in (reference, scores)]
-    largest: NDArray[np.float64] = np.abs(logs[0] - logs[1]).max(axis=1)
-    return largest
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mobilecv_runtime.agreement import AGREEMENTS
 from mobilecv_runtime.bench import NotTimed, Timing
+from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.parity import Verdict
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Table:
 
 
 def verdict_cells(verdict: Verdict) -> tuple[str, ...]:
-    """Verdict, images, top-1 agreement, near-ties, max and mean |difference|, and why."""
+    """Verdict, images, agreement, near-ties, max and mean |difference|, and why."""
     word = {"agrees": "✓ agrees", "differs": "✗ DIFFERS", "skipped": "- skipped"}[verdict.outcome]
     reasons = "; ".join(verdict.reasons)
     figures = verdict.comparison
@@ -71,22 +73,25 @@ def verdict_cells(verdict: Verdict) -> tuple[str, ...]:
         word,
         str(figures.images),
         f"{figures.agreement:.2%} (≥ {low:.1%})",
-        str(figures.near_ties),
+        "" if figures.answer == "values" else str(figures.near_ties),
         f"{figures.max_difference:.1e}",
         f"{figures.mean_difference:.1e}",
         reasons,
     )
 
 
-VERDICT_COLUMNS = (
-    "verdict",
-    "images",
-    "top-1 agreement",
-    "near-ties",
-    "max Δp",
-    "mean Δp",
-    "why",
-)
+def verdict_columns(answer: Answer) -> tuple[str, ...]:
+    """The heads of the columns of `verdict_cells`."""
+    agreement = AGREEMENTS[answer]
+    return (
+        "verdict",
+        "images",
+        f"{agreement.name} agreement",
+        "near-ties",
+        f"max {agreement.symbol}",
+        f"mean {agreement.symbol}",
+        "why",
+    )
 
 
 def without_empty_columns(

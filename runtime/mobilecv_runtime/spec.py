@@ -2,7 +2,8 @@
 
 One invariant holds for every artifact: it takes one upright RGB (or gray) image of the bundle's
 size as raw 0..255 pixels and returns one score per label. Normalisation and head are inside the
-graph. What stands here says which size, which normalisation, which head and which labels.
+graph. What stands here says which size, which normalisation and which labels; `heads` says which
+head.
 """
 
 from __future__ import annotations
@@ -19,17 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilecv_runtime.errors import BundleError, LabelsError, UsageError
+from mobilecv_runtime.heads import HEADS, Head
 
 Color: TypeAlias = Literal["RGB", "BGR", "GRAY"]
 Fit: TypeAlias = Literal["crop", "stretch", "pad"]
 Resample: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
-HeadKind: TypeAlias = Literal["softmax", "logits", "sigmoid"]
 Precision: TypeAlias = Literal["float32", "float16", "int8-weights", "int8"]
 
 COLORS: Final[tuple[Color, ...]] = get_args(Color)
 FITS: Final[tuple[Fit, ...]] = get_args(Fit)
 RESAMPLES: Final[tuple[Resample, ...]] = get_args(Resample)
-HEADS: Final[tuple[HeadKind, ...]] = get_args(HeadKind)
 
 UInt8Array: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -183,32 +183,6 @@ PRESETS: Final[Mapping[str, Preprocessing]] = {
 `keras.applications.imagenet_utils.preprocess_input`; `raw` is for models that rescale inside."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Head:
-    """What the network's last values mean, and how they become one probability per label."""
-
-    kind: HeadKind = "softmax"
-    """`softmax`: they are probabilities already. `logits`: softmax is appended. `sigmoid`: one
-    unit p, answered as `[1 - p, p]` for two labels, so that the second label is the one that p
-    speaks of."""
-
-    def apply(self, outputs: FloatArray) -> FloatArray:
-        """Turn what the network gives into probabilities.
-
-        Args:
-            outputs: (count, outputs), float32.
-
-        Returns:
-            (count, labels), float32, each row summing to 1.
-        """
-        if self.kind == "logits":
-            exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-            return cast("FloatArray", exponentials / exponentials.sum(axis=1, keepdims=True))
-        if self.kind == "sigmoid":
-            return np.concatenate([1 - outputs, outputs], axis=1)
-        return outputs
-
-
 @dataclass(frozen=True)
 class Labels:
     """The names of the classes, in the order of the scores."""
@@ -237,6 +211,11 @@ class Labels:
     def numbered(cls, count: int) -> Labels:
         """`class_0`, `class_1`, ...: for a model that came without labels."""
         return cls(tuple(f"class_{index}" for index in range(count)))
+
+    @classmethod
+    def of_values(cls, count: int) -> Labels:
+        """`output`, or `output_0`, `output_1`, ...: for a regression that came without names."""
+        return cls(("output",) if count == 1 else tuple(f"output_{i}" for i in range(count)))
 
     @classmethod
     def parse(cls, data: bytes, *, origin: str) -> Labels:
@@ -289,6 +268,13 @@ class Contract:
                 f"{self.preprocessing.color}; pass --color "
                 f"{'GRAY' if self.image.channels == 1 else 'RGB'}"
             )
+        if self.head.is_one_unit and len(self.labels) != 2:
+            raise UsageError(f"head {self.head.kind} has two labels, not {len(self.labels)}")
+
+    @property
+    def positive(self) -> str | None:
+        """The label whose probability is the p of a network with one unit; else None."""
+        return self.labels.names[1] if self.head.is_one_unit else None
 
     def to_json(self) -> dict[str, Any]:
         """The contract without its labels, as the manifest and every artifact hold it."""
@@ -307,7 +293,8 @@ class Contract:
                 "scale": list(preprocessing.scale),
                 "bias": list(preprocessing.bias),
             },
-            "head": {"kind": self.head.kind},
+            "head": {"kind": self.head.kind}
+            | ({"positive": self.positive} if self.positive else {}),
         }
 
     @classmethod
@@ -318,8 +305,8 @@ class Contract:
             BundleError: If a field is missing, of the wrong type or out of range.
         """
         try:
-            image, preprocessing = data["image"], data["preprocessing"]
-            return cls(
+            image, preprocessing, head = data["image"], data["preprocessing"], data["head"]
+            contract = cls(
                 image=ImageInput(
                     height=int(image["height"]),
                     width=int(image["width"]),
@@ -333,13 +320,19 @@ class Contract:
                     scale=tuple(float(value) for value in preprocessing["scale"]),
                     bias=tuple(float(value) for value in preprocessing["bias"]),
                 ),
-                head=Head(kind=one_of(data["head"]["kind"], HEADS, "head")),
+                head=Head(kind=one_of(head["kind"], HEADS, "head")),
                 labels=labels,
             )
+            if head.get("positive", contract.positive) != contract.positive:
+                raise UsageError(
+                    f"p is said to be that of {head['positive']!r}, by the labels' order it is "
+                    f"that of {contract.positive!r}"
+                )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the contract is damaged: {error!r}") from error
         except UsageError as error:
             raise BundleError(f"the contract is damaged: {error}") from error
+        return contract
 
 
 def one_of(value: str, choices: tuple[_Choice, ...], name: str) -> _Choice:

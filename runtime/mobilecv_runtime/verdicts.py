@@ -11,13 +11,14 @@ import numpy as np
 
 from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.errors import BundleError, MissingDependencyError
+from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.parity import (
-    TOLERANCES,
     Verdict,
     compare,
     judge,
     labels_verdict,
     skipped,
+    tolerance_of,
 )
 from mobilecv_runtime.runners import ArtifactRunner, open_runner
 from mobilecv_runtime.runners.base import Signature
@@ -80,7 +81,7 @@ def artifact_verdict(
     if wrong is not None:
         return wrong
     scores = runner.scores(images.pixels)
-    return scores_verdict(scores, precision, images.scores, images.names)
+    return scores_verdict(scores, precision, images.scores, images.names, contract.head.answer)
 
 
 def _without(path: Path, error: Exception) -> str:
@@ -165,12 +166,17 @@ def _by(shape: Sequence[int]) -> str:
 
 
 def scores_verdict(
-    scores: FloatArray, precision: Precision, expected: FloatArray, names: Sequence[str]
+    scores: FloatArray,
+    precision: Precision,
+    expected: FloatArray,
+    names: Sequence[str],
+    answer: Answer,
 ) -> Verdict:
     """Judge scores against the source's; see `mobilecv_runtime.parity`."""
     if scores.shape != expected.shape:
         reason = f"it answers {scores.shape[-1]} scores instead of {expected.shape[-1]}"
         return Verdict(outcome="differs", reasons=(reason,))
-    near_tie = TOLERANCES[precision].near_tie
+    near_tie = tolerance_of(precision, answer).near_tie
     with np.errstate(invalid="ignore"):  # NaN is judged, not warned of.
-        return judge(compare(expected, scores, near_tie=near_tie, names=names), precision)
+        compared = compare(expected, scores, near_tie=near_tie, names=names, answer=answer)
+    return judge(compared, precision)

@@ -82,7 +82,9 @@ def test_swapped_colours_show_in_the_numbers_too(file: str, spoiled: Path, expor
     golden = golden_of(Bundle.open(exported))
     path = spoiled / "swapped colours" / file
     scores = ExecutedCoremlRunner(path).scores(golden.pixels)
-    verdict = scores_verdict(scores, PRECISIONS[path.suffix], golden.scores, golden.names)
+    verdict = scores_verdict(
+        scores, PRECISIONS[path.suffix], golden.scores, golden.names, "one label"
+    )
     assert verdict.outcome == "differs"
 
 

@@ -163,8 +163,13 @@ def test_an_export_says_that_a_file_does_not_keep_its_promises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The worker has a registry of its own: the file is as ever, what is promised is not.
-    promised = {"minimum_runtime": "iOS 11", "input": {"name": "x"}, "output": {"name": "y"}}
-    monkeypatch.setitem(TARGETS, "coreml", dataclasses.replace(TARGETS["coreml"], **promised))
+    broken = dataclasses.replace(
+        TARGETS["coreml"],
+        minimum_runtime="iOS 11",
+        input={"name": "x"},
+        output=lambda _: {"name": "y"},
+    )
+    monkeypatch.setitem(TARGETS, "coreml", broken)
     options = mobilecv.ExportOptions(targets=["coreml"], output=tmp_path / "bundle")
     verdict = mobilecv.export(DIGITS, options).verdicts["coreml"]
     assert verdict.outcome == "differs"

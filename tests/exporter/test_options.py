@@ -232,3 +232,69 @@ def test_the_colour_says_how_many_channels_a_model_takes() -> None:
     assert ModelOptions(color="gray").stated_input.channels == 1
     assert ModelOptions(color="BGR", size=(4, 5)).stated_input.size == (4, 5)
     assert ModelOptions().stated_input.channels is None
+
+
+UNIT = {"outputs": 1, "head": None, "last_operation": "addmm"}
+SIGMOIDS = {"head": None, "last_operation": "Sigmoid"}
+LINEAR = {"head": "logits", "last_operation": "BiasAdd"}
+
+
+@pytest.mark.parametrize(
+    ("stated", "source", "names"),
+    [
+        ("sigmoid-logits", UNIT, ("class_0", "class_1")),
+        ("regression", UNIT, ("output",)),
+        ("multi-label", SIGMOIDS, ("class_0", "class_1", "class_2")),
+        ("multi-label-logits", LINEAR, ("class_0", "class_1", "class_2")),
+        ("regression", LINEAR, ("output_0", "output_1", "output_2")),
+        ("regression", {"head": None, "last_operation": "Relu"}, None),
+    ],
+)
+def test_heads_that_nothing_tells_of_are_stated(
+    stated: str, source: dict, names: tuple[str, ...] | None
+) -> None:
+    contract = resolved(ModelOptions(head=stated), **source).contract
+    assert contract.head.kind == stated
+    assert contract.labels.names == (names or ("output_0", "output_1", "output_2"))
+
+
+def test_one_unit_says_aloud_which_label_it_speaks_of() -> None:
+    found = resolved(ModelOptions(head="sigmoid-logits", labels=("no", "yes")), **UNIT)
+    assert found.notes[-1] == (
+        "head: one unit, whose p is the probability of 'yes' (the second label), and 1 - p that of "
+        "'no'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stated", "source", "message"),
+    [
+        ("multi-label", {}, "its labels exclude each other"),
+        ("multi-label-logits", {}, "ends in a softmax already"),
+        ("multi-label-logits", SIGMOIDS, "ends in a sigmoid already; pass --head multi-label"),
+        ("logits", SIGMOIDS, "ends in a sigmoid already; pass --head multi-label"),
+        ("sigmoid-logits", SIGMOIDS | {"outputs": 1}, "ends in a sigmoid already; pass --head sig"),
+        ("sigmoid-logits", LINEAR, "gives 3 values per image"),
+        ("multi-label-logits", UNIT, "gives 1 values per image"),
+    ],
+)
+def test_a_head_that_the_last_operation_contradicts_is_refused(
+    stated: str, source: dict, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolved(ModelOptions(head=stated), **source)
+
+
+@pytest.mark.parametrize(
+    ("stated", "source", "names", "message"),
+    [
+        ("sigmoid-logits", UNIT, ("a", "b", "c"), "a sigmoid model has two labels"),
+        ("regression", LINEAR, ("a", "b"), "give one name per line"),
+        ("multi-label", SIGMOIDS, ("a", "b", "c", "d"), "in the order of the outputs"),
+    ],
+)
+def test_every_head_counts_its_labels(
+    stated: str, source: dict, names: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(LabelsError, match=message):
+        resolved(ModelOptions(head=stated, labels=names), **source)

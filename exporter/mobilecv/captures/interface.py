@@ -1,4 +1,4 @@
-"""What every wrapped network shares: the names at its ends, and how its pixels are normalised."""
+"""What every wrapped network shares: the name of its input, and how its pixels are normalised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Final
 from mobilecv_runtime.spec import Preprocessing
 
 INPUT_NAME: Final = "image"
-OUTPUT_NAME: Final = "probabilities"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The module around a captured PyTorch network that takes raw pixels and gives probabilities.
+"""The module around a captured PyTorch network that takes raw pixels and gives scores.
 
 Imported only where torch is known to be there.
 """
@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from mobilecv.captures.interface import Normalisation
-from mobilecv_runtime.spec import Head
+from mobilecv_runtime.heads import Head
 
 Layout: TypeAlias = Literal["NHWC", "NCHW", "rows"]
 """Where the raw pixels have their channels, and where they are normalised. `rows` is NHWC too, but
@@ -38,7 +38,7 @@ class RawPixels(torch.nn.Module):
         Args:
             network: From (batch, channels, height, width) to (batch, outputs), both float32.
             steps: How to normalise.
-            head: How the outputs become probabilities.
+            head: How the outputs become scores.
             layout: Where the channels of the raw pixels are.
             width: Of the images.
         """
@@ -64,7 +64,7 @@ class RawPixels(torch.nn.Module):
             values = rows.reshape(values.shape).permute(0, 3, 1, 2)
         else:
             values = self._normalised(values)
-        return _probabilities(self.network(values), self._head)
+        return _scores(self.network(values), self._head)
 
     def _normalised(self, values: torch.Tensor) -> torch.Tensor:
         if self._steps.scale:
@@ -82,9 +82,11 @@ def _constants(values: Sequence[float], layout: Layout, width: int) -> torch.Ten
     return constants.reshape(-1, 1, 1)
 
 
-def _probabilities(outputs: torch.Tensor, head: Head) -> torch.Tensor:
-    if head.kind == "logits":
-        return torch.softmax(outputs, dim=1)
-    if head.kind == "sigmoid":
-        return torch.cat([1 - outputs, outputs], dim=1)
+def _scores(outputs: torch.Tensor, head: Head) -> torch.Tensor:
+    if head.appended == "softmax":
+        outputs = torch.softmax(outputs, dim=1)
+    elif head.appended == "sigmoid":
+        outputs = torch.sigmoid(outputs)
+    if head.is_one_unit:
+        outputs = torch.cat([1 - outputs, outputs], dim=1)
     return outputs

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mobilecv.captures.interface import INPUT_NAME, NO_NORMALISATION, OUTPUT_NAME, Normalisation
+from mobilecv.captures.interface import INPUT_NAME, NO_NORMALISATION, Normalisation
 from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.heads import Head
 from mobilecv_runtime.spec import Contract
 
 
@@ -66,7 +67,8 @@ class TensorFlowGraph:
                 image input does) and wants the head only.
 
         Returns:
-            A graph from (batch, height, width, channels) to (batch, labels), float32.
+            A graph from (batch, height, width, channels) to the head's output, (batch, labels),
+            float32.
         """
         tf = tensorflow_module()
         steps = NO_NORMALISATION if normalised_outside else Normalisation.of(contract.preprocessing)
@@ -81,10 +83,12 @@ class TensorFlowGraph:
                 return_elements=[self.output],
                 name="",
             )
-            tf.identity(_head(outputs, contract, tf), name=OUTPUT_NAME)
+            scores = tf.identity(
+                _scores(outputs, contract.head, tf), name=contract.head.output_name
+            )
         definition = graph.as_graph_def(add_shapes=True)
         _remove(definition, self.input.partition(":")[0])
-        return RawPixelGraph(definition=definition, graph=graph)
+        return RawPixelGraph(definition=definition, image=image, scores=scores)
 
     def _definition(self, tf: Any) -> Any:
         definition = tf.compat.v1.GraphDef()
@@ -94,7 +98,7 @@ class TensorFlowGraph:
 
 @dataclass(frozen=True, kw_only=True)
 class RawPixelGraph:
-    """A network that takes raw pixels as `image` and gives `probabilities`.
+    """A network that takes raw pixels and gives the head's scores.
 
     A graph and no function: making a concrete function of it, or freezing one, runs TensorFlow's
     graph optimiser, which copies all weights some ten times (TensorFlow 2.21), and there is
@@ -103,18 +107,11 @@ class RawPixelGraph:
 
     definition: Any
     """A GraphDef without variables, with shapes."""
-    graph: Any
-    """The `tf.Graph` that it is the definition of."""
-
-    @property
-    def image(self) -> Any:
-        """The input tensor."""
-        return self.graph.get_tensor_by_name(f"{INPUT_NAME}:0")
-
-    @property
-    def probabilities(self) -> Any:
-        """The output tensor."""
-        return self.graph.get_tensor_by_name(f"{OUTPUT_NAME}:0")
+    image: Any
+    """The input tensor; like `scores`, it holds the graph and with it another copy of the
+    weights."""
+    scores: Any
+    """The output tensor."""
 
 
 def tensorflow_module() -> Any:
@@ -148,10 +145,12 @@ def _scalar_or_row(values: tuple[float, ...]) -> float | tuple[float, ...]:
     return values[0] if len(values) == 1 else values
 
 
-def _head(outputs: Any, contract: Contract, tf: Any) -> Any:
-    if contract.head.kind == "logits":
-        return tf.nn.softmax(outputs)
-    if contract.head.kind == "sigmoid":
+def _scores(outputs: Any, head: Head, tf: Any) -> Any:
+    if head.appended == "softmax":
+        outputs = tf.nn.softmax(outputs)
+    elif head.appended == "sigmoid":
+        outputs = tf.sigmoid(outputs)
+    if head.is_one_unit:
         # A constant of the outputs' own rank: coremltools 9.0 writes a scalar as a vector, which
         # its neural networks' `add` does not define beside a matrix.
         return tf.concat([tf.constant([[1.0]]) - outputs, outputs], axis=-1)

@@ -60,7 +60,7 @@ class TorchProgram:
                 image input does) and wants the head only.
 
         Returns:
-            A module from raw pixels to probabilities, (batch, labels), float32.
+            A module from raw pixels to scores, (batch, labels), float32.
         """
         torch_ = guest("torch", extra="torch")
         from mobilecv.captures.raw_pixels import RawPixels

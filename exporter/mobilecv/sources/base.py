@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from mobilecv.captures import Capture
 from mobilecv_runtime.errors import SourceError
-from mobilecv_runtime.spec import Contract, FloatArray, HeadKind, Resample, UInt8Array
+from mobilecv_runtime.heads import Head, HeadKind
+from mobilecv_runtime.spec import Contract, FloatArray, Resample, UInt8Array
 
-_ROUNDING = 1e-2
+_ROUNDING: Final = 1e-2
 """How far from 1 float32 and float16 probabilities may sum."""
+_EXACT: Final = 1e-4
+"""How far from 1 the float32 probabilities of a softmax sum at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,7 @@ class SourceModel(Protocol):
 
 
 class Reference:
-    """The source model under the contract: raw pixels in, one probability per label out.
+    """The source model under the contract: raw pixels in, one score per label out.
 
     Normalisation and head are computed here in numpy, independently of the graphs that the
     artifacts carry.
@@ -142,7 +145,7 @@ class SourceSession:
                 "the model itself answers NaN or infinity; look for NaN weights, or a "
                 "preprocessing that it was not trained with"
             )
-        _check_probabilities(scores, contract)
+        _check_scores(scores, contract)
         return scores
 
     def capture(self, path: Path, shape: tuple[int, int, int]) -> Capture:
@@ -150,12 +153,42 @@ class SourceSession:
         return self._source.capture(path, shape)
 
 
-def _check_probabilities(scores: FloatArray, contract: Contract) -> None:
-    """A head that is stated wrongly shows in values that are no probabilities."""
+def _check_scores(scores: FloatArray, contract: Contract) -> None:
+    """A head that is stated wrongly shows in values that are none of its answers."""
+    match contract.head.answer:
+        case "one label":
+            _check_one_label(scores, contract.head)
+        case "labels":
+            _check_labels(scores, contract.head)
+        case "values":
+            pass  # Any numbers are.
+
+
+def _check_one_label(scores: FloatArray, head: Head) -> None:
     sums = scores.sum(axis=1)
-    if scores.min() < -_ROUNDING or abs(sums - 1).max() > _ROUNDING:
+    if scores.min() >= -_ROUNDING and abs(sums - 1).max() <= _ROUNDING:
+        return
+    advice = "leave --head out, or pass --head logits to have a softmax appended"
+    if head.is_one_unit:
+        advice = "pass --head sigmoid-logits to have a sigmoid appended"
+    elif scores.min() >= -_ROUNDING and scores.max() <= 1 + _ROUNDING:
+        advice += ", or --head multi-label if each is the probability of a label by itself"
+    raise SourceError(
+        f"head {head.kind!r}: the model's values are no probabilities (on a test "
+        f"image they lie in {scores.min():.3g} ... {scores.max():.3g} and sum to "
+        f"{sums[0]:.3g}); {advice}"
+    )
+
+
+def _check_labels(scores: FloatArray, head: Head) -> None:
+    if scores.min() < -_ROUNDING or scores.max() > 1 + _ROUNDING:
         raise SourceError(
-            f"head {contract.head.kind!r}: the model's values are no probabilities (on a test "
-            f"image they lie in {scores.min():.3g} ... {scores.max():.3g} and sum to "
-            f"{sums[0]:.3g}); leave --head out, or pass --head logits to have a softmax appended"
+            f"head {head.kind!r}: the model's values are no probabilities (on the test images they "
+            f"lie in {scores.min():.3g} ... {scores.max():.3g}); pass --head multi-label-logits to "
+            "have a sigmoid appended to each"
+        )
+    if abs(scores.sum(axis=1) - 1).max() <= _EXACT:
+        raise SourceError(
+            f"head {head.kind!r}: the model's values sum to 1 on every test image, as those of a "
+            "softmax do, so its labels exclude each other; leave --head out, or pass --head softmax"
         )

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from mobilecv.captures import Capture
+from mobilecv_runtime.heads import Answer, Head
 from mobilecv_runtime.spec import Contract, Precision
 
 Format: TypeAlias = Literal["coreml", "tflite", "onnx"]
+
+
+SCORES_DESCRIPTIONS: Final[Mapping[Answer, str]] = {
+    "one label": "The probability of every label.",
+    "labels": "The probability of every label by itself; their sum is not 1.",
+    "values": "The values.",
+}
+"""What artifacts say of their scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +45,22 @@ class Job:
         """One sentence about the model, for the metadata."""
         image = self.contract.image
         kind = "gray" if image.channels == 1 else "RGB"
-        return (
-            f"{self.name}: image classifier with {len(self.contract.labels)} classes, "
-            f"{image.height}x{image.width} {kind} input"
-        )
+        what = self.contract.head.describe(len(self.contract.labels))
+        return f"{self.name}: {what}, {image.height}x{image.width} {kind} input"
+
+
+def tensor_of_scores(head: Head) -> Mapping[str, Any]:
+    """The output of the formats that have plain tensors, as the manifest tells it."""
+    return {"name": head.output_name, "dtype": "float32"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promised:
+    """What apps are told about an artifact; see `mobilecv_runtime.verdicts.Promise`."""
+
+    input: Mapping[str, Any]
+    output: Mapping[str, Any]
+    minimum_runtime: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +80,8 @@ class Target:
     """The oldest runtime that reads it."""
     input: Mapping[str, Any]
     """The image input as the manifest tells it to apps."""
-    output: Mapping[str, Any]
+    output: Callable[[Head], Mapping[str, Any]]
+    """What the manifest tells apps of the scores under a head."""
     convert: Callable[[Job], None]
     """Write the artifact.
 
@@ -72,6 +94,12 @@ class Target:
     """The distributions that make it from any capture or base."""
     converters: Mapping[type[Capture], tuple[str, ...]] = field(default_factory=dict)
     """Kind of capture -> the distributions that convert it; empty for a derived target."""
+
+    def promised(self, head: Head) -> Promised:
+        """What apps are told about its artifacts under a head."""
+        return Promised(
+            input=self.input, output=self.output(head), minimum_runtime=self.minimum_runtime
+        )
 
     def tools_for(self, capture: Capture) -> tuple[str, ...]:
         """The distributions whose versions go into the manifest."""

@@ -6,17 +6,20 @@ import hashlib
 import json
 import shutil
 import uuid
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from mobilecv.captures import TensorFlowGraph, TorchProgram
-from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
-from mobilecv.targets.base import Job, Target
+from mobilecv.captures.interface import INPUT_NAME
+from mobilecv.targets.base import SCORES_DESCRIPTIONS, Job, Target, tensor_of_scores
 from mobilecv.targets.coreml_networks import Network, networks
 from mobilecv.targets.coreml_passes import exact_passes
-from mobilecv_runtime.coreml.model import CONTRACT_KEY
+from mobilecv_runtime.coreml.model import CONTRACT_KEY, VALUE_NAMES_KEY
 from mobilecv_runtime.errors import ConversionError, MissingDependencyError, guest
+from mobilecv_runtime.heads import Head
+from mobilecv_runtime.spec import Contract
 
 Backend: TypeAlias = Literal["neuralnetwork", "mlprogram"]
 
@@ -29,7 +32,9 @@ def _convert(job: Job, *, backend: Backend) -> None:
     ct = guest("coremltools", extra="coreml")
     model = _first_that_converts(job, backend, ct)
     spec = model.get_spec()
-    ct.utils.rename_feature(spec, spec.description.predictedProbabilitiesName, OUTPUT_NAME)
+    # A regression has one plain output, a classifier two: the label, and the probabilities.
+    scores = spec.description.predictedProbabilitiesName or spec.description.output[0].name
+    ct.utils.rename_feature(spec, scores, job.contract.head.output_name)
     _describe(spec, job)
     if backend == "mlprogram":
         _save_package(spec, model.weights_dir, job.output, ct)
@@ -59,14 +64,25 @@ def _call_converter(network: Network, image: Any, job: Job, backend: Backend, ct
         network.make(),
         source=network.source,
         inputs=[image],
-        classifier_config=ct.ClassifierConfig(
-            list(job.contract.labels.names), predicted_feature_name=_LABEL_OUTPUT
-        ),
+        classifier_config=_classifier(job.contract, ct),
         convert_to=backend,
         minimum_deployment_target=ct.target.iOS15 if backend == "mlprogram" else None,
         pass_pipeline=exact_passes(ct),
         skip_model_load=True,
     )
+
+
+def _classifier(contract: Contract, ct: Any) -> Any:
+    """The labels of a classifier; None for a regression.
+
+    Labels that stand by themselves make a classifier too. By the specification, nothing normalises
+    the scores that it is given: `labelProbabilityLayerName` of a neural network names "the score
+    vector" (NeuralNetwork.proto), and the values of `classify` "are mapped to the class labels"
+    (coremltools, `mil/ops/defs/iOS15/classify.py`). `classLabel` is the most probable label.
+    """
+    if contract.head.answer == "values":
+        return None
+    return ct.ClassifierConfig(list(contract.labels.names), predicted_feature_name=_LABEL_OUTPUT)
 
 
 def _image_type(job: Job, ct: Any, shape: tuple[int, ...], *, normalising: bool) -> Any:
@@ -91,7 +107,10 @@ def _describe(spec: Any, job: Job) -> None:
     metadata.shortDescription = job.description
     for key in _PER_RUN_KEYS:
         metadata.userDefined.pop(key, None)
-    metadata.userDefined[_PREVIEW_KEY] = "imageClassifier"
+    if job.contract.head.answer == "values":
+        metadata.userDefined[VALUE_NAMES_KEY] = json.dumps(list(job.contract.labels.names))
+    else:
+        metadata.userDefined[_PREVIEW_KEY] = "imageClassifier"
     metadata.userDefined[CONTRACT_KEY] = json.dumps(job.contract.to_json(), sort_keys=True)
     kind = "gray" if job.contract.image.channels == 1 else "colour"
     for feature in spec.description.input:
@@ -100,7 +119,7 @@ def _describe(spec: Any, job: Job) -> None:
         feature.shortDescription = (
             "The most probable label"
             if feature.name == _LABEL_OUTPUT
-            else "The probability of every label"
+            else SCORES_DESCRIPTIONS[job.contract.head.answer].removesuffix(".")
         )
 
 
@@ -128,13 +147,18 @@ def _fix_identifiers(package: Path) -> None:
     path.write_text(json.dumps(manifest, indent=4) + "\n", encoding="utf-8")
 
 
+def _output(head: Head) -> Mapping[str, Any]:
+    if head.answer == "values":
+        return tensor_of_scores(head)
+    return {"name": head.output_name, "dtype": "dictionary", "label": _LABEL_OUTPUT}
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 _INPUT: Final = {"name": INPUT_NAME, "dtype": "uint8", "layout": "image"}
-_OUTPUT: Final = {"name": OUTPUT_NAME, "dtype": "dictionary", "label": _LABEL_OUTPUT}
 _CONVERTERS: Final = {TensorFlowGraph: (), TorchProgram: ("torch",)}
 
 TARGETS: Final = (
@@ -146,7 +170,7 @@ TARGETS: Final = (
         precision="float32",
         minimum_runtime="iOS 13",
         input=_INPUT,
-        output=_OUTPUT,
+        output=_output,
         convert=partial(_convert, backend="neuralnetwork"),
         tools=("coremltools",),
         converters=_CONVERTERS,
@@ -159,7 +183,7 @@ TARGETS: Final = (
         precision="float16",
         minimum_runtime="iOS 15",
         input=_INPUT,
-        output=_OUTPUT,
+        output=_output,
         convert=partial(_convert, backend="mlprogram"),
         tools=("coremltools",),
         converters=_CONVERTERS,

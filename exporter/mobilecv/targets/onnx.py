@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from mobilecv.captures import TensorFlowGraph, TorchProgram
-from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
-from mobilecv.targets.base import Job, Target
+from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.onnx_from_tensorflow import from_tensorflow
 from mobilecv.targets.onnx_from_torch import from_torch
 from mobilecv.targets.onnx_order import put_in_order
@@ -66,7 +66,7 @@ _SHARED: Final[dict[str, Any]] = {
     "extra": "onnx",
     "minimum_runtime": "ONNX Runtime 1.14",
     "input": {"name": INPUT_NAME, "dtype": "uint8", "layout": "NHWC"},
-    "output": {"name": OUTPUT_NAME, "dtype": "float32"},
+    "output": tensor_of_scores,
 }
 
 TARGETS: Final = (

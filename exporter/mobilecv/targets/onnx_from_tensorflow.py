@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from mobilecv.captures import TensorFlowGraph
-from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.targets.onnx_large_weights import put_back, take_out
 from mobilecv_runtime.errors import ConversionError, guest
@@ -22,26 +22,27 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
     """Convert a captured graph.
 
     Returns:
-        An ONNX model from `image`, (batch, height, width, channels), uint8, to `probabilities`.
+        An ONNX model from `image`, (batch, height, width, channels), uint8, to the
+        head's output.
 
     Raises:
         ConversionError: If tf2onnx fails.
     """
     tf2onnx = guest("tf2onnx", extra="onnx")
     wrapped = graph.wrapped(contract, batch=None, dtype="uint8")
-    image, probabilities = wrapped.image.name, wrapped.probabilities.name
+    image, scores = wrapped.image.name, wrapped.scores.name
     definition = wrapped.definition
     del wrapped
     taken = take_out(definition)
     try:
         with _collected_passes():
-            model = _convert(definition, [image, *(f"{name}:0" for name in taken)], [probabilities])
+            model = _convert(definition, [image, *(f"{name}:0" for name in taken)], [scores])
     # tf2onnx raises whatever its passes raise.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
     put_back(model, taken)
-    _rename(model.graph, {image: INPUT_NAME, probabilities: OUTPUT_NAME})
+    _rename(model.graph, {image: INPUT_NAME, scores: contract.head.output_name})
     return model
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mobilecv.captures import TorchProgram
-from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures.interface import INPUT_NAME
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import Contract
 
@@ -20,8 +20,8 @@ def from_torch(program: TorchProgram, contract: Contract) -> Any:
     """Convert a captured program.
 
     Returns:
-        An ONNX model from `image`, (batch, height, width, channels), uint8, to `probabilities`;
-        the batch is 1 where the program could be captured for one image only.
+        An ONNX model from `image`, (batch, height, width, channels), uint8, to the head's
+        output; the batch is 1 where the program could be captured for one image only.
 
     Raises:
         ConversionError: If the exporter fails.
@@ -40,7 +40,7 @@ def from_torch(program: TorchProgram, contract: Contract) -> Any:
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=[contract.head.output_name],
             opset_version=_OPSET,
             external_data=False,
             verbose=False,

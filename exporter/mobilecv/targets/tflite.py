@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from mobilecv.captures import TensorFlowGraph, TorchProgram
-from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
+from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.quantisation import tflite as quantisation
 from mobilecv.targets import tflite_metadata
-from mobilecv.targets.base import Job, Target
+from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.tflite_from_torch import from_torch
 from mobilecv_runtime.errors import ConversionError
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE
@@ -25,7 +25,7 @@ def _convert_float(job: Job) -> None:
             model = _from_tensorflow(graph, job.contract)
         case TorchProgram() as program:
             model = from_torch(program, job.contract)
-    _write(job, tflite_metadata.with_signature(model, INPUT_NAME, OUTPUT_NAME))
+    _write(job, tflite_metadata.with_signature(model, INPUT_NAME, job.contract.head.output_name))
 
 
 def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
@@ -35,7 +35,7 @@ def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
     # ten copies of the weights, and with a Keras 3 model beside them leaves the variables out
     # without a word, so that the file answers NaN (TensorFlow 2.21).
     converter = tf.compat.v1.lite.TFLiteConverter(
-        network.definition, [network.image], [network.probabilities]
+        network.definition, [network.image], [network.scores]
     )
     # To add its own metadata the converter would pack the whole model once more.
     converter.exclude_conversion_metadata = True
@@ -70,7 +70,11 @@ def _base(job: Job) -> bytes:
 def _write(job: Job, model: bytes) -> None:
     contract = job.contract
     described = tflite_metadata.with_metadata(
-        model, name=job.name, description=job.description, channels=contract.image.channels
+        model,
+        name=job.name,
+        description=job.description,
+        channels=contract.image.channels,
+        answer=contract.head.answer,
     )
     files = {
         LABELS_FILE: contract.labels.to_bytes(),
@@ -80,12 +84,11 @@ def _write(job: Job, model: bytes) -> None:
 
 
 _FLOAT_INPUT: Final = {"name": INPUT_NAME, "dtype": "float32", "layout": "NHWC"}
-_OUTPUT: Final = {"name": OUTPUT_NAME, "dtype": "float32"}
 _SHARED: Final[dict[str, Any]] = {
     "format": "tflite",
     "extra": "tflite",
     "minimum_runtime": "LiteRT / TFLite 2.x",
-    "output": _OUTPUT,
+    "output": tensor_of_scores,
 }
 _QUANTISERS: Final = ("ai-edge-quantizer", "ai-edge-litert")
 

@@ -13,7 +13,7 @@ def from_torch(program: TorchProgram, contract: Contract) -> bytes:
     """Convert a captured program.
 
     Returns:
-        A flatbuffer from one image, (1, height, width, channels), float32, to probabilities.
+        A flatbuffer from one image, (1, height, width, channels), float32, to scores.
 
     Raises:
         ConversionError: If litert-torch fails.

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from mobilecv.targets.base import SCORES_DESCRIPTIONS
 from mobilecv_runtime.errors import guest
+from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.runners.tflite import LABELS_FILE
 
 _SIGNATURE_KEY: Final = "serving_default"
@@ -49,19 +51,22 @@ def with_signature(model: bytes, input_name: str, output_name: str) -> bytes:
     return _pack(unpacked, len(model))
 
 
-def with_metadata(model: bytes, *, name: str, description: str, channels: int) -> bytes:
-    """Add the metadata of an image classifier, in the place of any other.
+def with_metadata(
+    model: bytes, *, name: str, description: str, channels: int, answer: Answer
+) -> bytes:
+    """Add the metadata of an image model, in the place of any other.
 
     Args:
         model: The flatbuffer, without associated files.
         name: The model's name.
         description: One sentence about it.
         channels: 3 for an RGB image, 1 for a gray one.
+        answer: What the scores are.
     """
     schema = _schema()
     unpacked = _unpack(model, schema)
     buffer = schema.BufferT()
-    buffer.data = list(_metadata(name, description, channels))
+    buffer.data = list(_metadata(name, description, channels, answer))
     kept = [entry for entry in unpacked.metadata or [] if _text(entry.name) != _METADATA_NAME]
     entry = schema.MetadataT()
     entry.name, entry.buffer = _METADATA_NAME, len(unpacked.buffers)
@@ -128,7 +133,7 @@ def _tensor_map(schema: Any, name: str, index: int) -> Any:
     return entry
 
 
-def _metadata(name: str, description: str, channels: int) -> bytes:
+def _metadata(name: str, description: str, channels: int, answer: Answer) -> bytes:
     """A `ModelMetadata` table with one subgraph. Slots are the fields' order in the schema."""
     flatbuffers = guest("flatbuffers", extra="tflite")
     write = _TableWriter(flatbuffers.Builder(1024))
@@ -158,18 +163,16 @@ def _metadata(name: str, description: str, channels: int) -> bytes:
     )
     feature = write.table({})
     score_content = write.table({0: ("uint8", _FEATURE_PROPERTIES), 1: ("offset", feature)})
-    score_stats = write.table(
-        {0: ("offset", write.floats([1.0])), 1: ("offset", write.floats([0.0]))}
-    )
-    scores = write.table(
-        {
-            0: ("offset", write.string("probability")),
-            1: ("offset", write.string("The probability of every label.")),
-            3: ("offset", score_content),
-            5: ("offset", score_stats),
-            6: ("offset", write.offsets([labels])),
-        }
-    )
+    score_fields = {
+        0: ("offset", write.string("value" if answer == "values" else "probability")),
+        1: ("offset", write.string(SCORES_DESCRIPTIONS[answer])),
+        3: ("offset", score_content),
+        6: ("offset", write.offsets([labels])),
+    }
+    if answer != "values":  # Probabilities lie in 0..1, values anywhere.
+        stats_of_scores = {0: ("offset", write.floats([1.0])), 1: ("offset", write.floats([0.0]))}
+        score_fields[5] = ("offset", write.table(stats_of_scores))
+    scores = write.table(score_fields)
     graph = write.table(
         {2: ("offset", write.offsets([image])), 3: ("offset", write.offsets([scores]))}
     )

@@ -17,10 +17,11 @@ from mobilecv_runtime.coreml.lowering import (
     UnsupportedError,
     refuse_unread,
 )
-from mobilecv_runtime.coreml.mil.call import Call
+from mobilecv_runtime.coreml.mil.call import Argument, Call
 from mobilecv_runtime.coreml.mil.function import Classes, FunctionLowering, graph_inputs
 from mobilecv_runtime.coreml.mil.shape_check import check_shapes
 from mobilecv_runtime.coreml.mil.values import Constants
+from mobilecv_runtime.coreml.model import only_output, value_names
 from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
 from mobilecv_runtime.coreml.protobuf import Message
 from mobilecv_runtime.errors import BundleError
@@ -67,13 +68,30 @@ def _lower(model: Message, weights_folder: Path, arithmetic: Arithmetic) -> Lowe
     block = _only_block(function)
     for operation in block.messages("operations"):
         lowering.add(operation)
-    classes = _checked_classes(lowering.classes, block.texts("outputs"), description)
+    scores, labels = _scores(lowering, block.texts("outputs"), description)
     refuse_unread(block, "the program's block")
     _refuse_unread(model, description)
-    graph.output(_row_of_scores(graph, classes), "float32", SCORES)
+    graph.output(_row_of_scores(graph, scores, len(labels)), "float32", SCORES)
     onnx = graph.build()
     check_shapes(onnx, lowering.computed)
-    return Lowered(onnx=onnx, labels=classes.labels)
+    return Lowered(onnx=onnx, labels=labels)
+
+
+def _scores(
+    lowering: FunctionLowering, outputs: list[str], description: Message
+) -> tuple[Argument, tuple[str, ...]]:
+    """What the program answers, and the labels or names of that."""
+    names = value_names(description)
+    if lowering.classes is not None or names is None:
+        classes = _checked_classes(lowering.classes, outputs, description)
+        return classes.probabilities, classes.labels
+    output = only_output(description)
+    if outputs != [output] or output not in lowering.values:
+        raise BundleError(f"the model is said to give {output}, its program gives {outputs}")
+    values = lowering.values[output]
+    if values.type.size != len(names):
+        raise BundleError(f"{values.type.size} values for {len(names)} names")
+    return values, names
 
 
 def _main_function(model: Message) -> Message:
@@ -128,8 +146,8 @@ def _checked_classes(classes: Classes | None, outputs: list[str], description: M
     return classes
 
 
-def _row_of_scores(graph: OnnxGraph, classes: Classes) -> str:
-    if classes.probabilities.type.dtype != "float32":
-        raise BundleError(f"its probabilities are {classes.probabilities.type.dtype}, not float32")
-    scores = Call("classify", {}, (), graph).hold(classes.probabilities)
-    return graph.node("Reshape", [scores, graph.integers([1, len(classes.labels)])])
+def _row_of_scores(graph: OnnxGraph, scores: Argument, count: int) -> str:
+    if scores.type.dtype != "float32":
+        raise BundleError(f"its scores are {scores.type.dtype}, not float32")
+    held = Call("classify", {}, (), graph).hold(scores)
+    return graph.node("Reshape", [held, graph.integers([1, count])])

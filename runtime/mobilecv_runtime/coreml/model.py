@@ -19,6 +19,10 @@ from mobilecv_runtime.errors import BundleError
 CONTRACT_KEY: Final = "mobilecv"
 """The key in the user-defined metadata under which mobilecv keeps its contract."""
 
+VALUE_NAMES_KEY: Final = "mobilecv.values"
+"""The key under which mobilecv keeps the names of a regression's values, as a JSON list: Core ML
+itself has names for the classes of classifiers only."""
+
 _NETWORKS: Final = ("neuralNetworkClassifier", "neuralNetwork", "neuralNetworkRegressor")
 
 
@@ -41,6 +45,7 @@ class CoremlDescription:
     probabilities: str | None
     """The output with the dictionary of probabilities."""
     labels: tuple[str, ...] | None
+    """Of a classifier, or the names of a regression's values."""
     metadata: Mapping[str, str]
     """User-defined metadata, and `shortDescription`, `author`, `license`, `versionString`."""
     operations: Mapping[str, int]
@@ -153,12 +158,38 @@ def _describe(model: Message) -> CoremlDescription:
         image=images[0] if len(images) == 1 else None,
         predicted=description.text("predictedFeatureName") or None,
         probabilities=description.text("predictedProbabilitiesName") or None,
-        labels=labels,
+        labels=labels or value_names(description),
         metadata=_metadata(description.message("metadata")),
         operations=dict(operations.most_common()),
         data_types=dict(data_types.most_common()),
         scaler=scaler,
     )
+
+
+def value_names(description: Message) -> tuple[str, ...] | None:
+    """The names of a regression's values, if mobilecv made the file; else None."""
+    text = _metadata(description.message("metadata")).get(VALUE_NAMES_KEY)
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"the names of its values are damaged ({error})") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BundleError("the names of its values are damaged: expected a list of texts")
+    return tuple(names)
+
+
+def only_output(description: Message) -> str:
+    """The name of a regression's output.
+
+    Raises:
+        BundleError: If there is not just one.
+    """
+    names = [output.text("name") for output in description.messages("output")]
+    if len(names) != 1:
+        raise BundleError(f"a regression with the outputs {', '.join(names) or 'none'}, not one")
+    return names[0]
 
 
 def program_operations(program: Message) -> list[Message]:

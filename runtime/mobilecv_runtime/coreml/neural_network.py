@@ -19,12 +19,14 @@ from mobilecv_runtime.coreml.lowering import (
     UnsupportedError,
     refuse_unread,
 )
+from mobilecv_runtime.coreml.model import only_output, value_names
 from mobilecv_runtime.coreml.onnx_graph import OnnxGraph
 from mobilecv_runtime.coreml.protobuf import Message
 from mobilecv_runtime.errors import BundleError
 
 _CLASSIFIER: Final = "neuralNetworkClassifier"
-_OTHERS: Final = ("neuralNetwork", "neuralNetworkRegressor")
+_PLAIN: Final = "neuralNetwork"
+_OTHERS: Final = (_PLAIN, "neuralNetworkRegressor")
 
 
 def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
@@ -39,27 +41,31 @@ def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
         BundleError: If it is damaged.
     """
     other = model.which(*_OTHERS)
-    if other is not None or not model.has(_CLASSIFIER):
+    names = value_names(model.message("description")) if other == _PLAIN else None
+    if names is None and (other is not None or not model.has(_CLASSIFIER)):
         raise UnsupportedError(
             f"a Core ML {other or 'model without a neural network'}: it names no labels; export it "
             "as a classifier (coremltools: ClassifierConfig)"
         )
-    network, description = model.message(_CLASSIFIER), model.message("description")
+    kind = _CLASSIFIER if names is None else _PLAIN
+    network, description = model.message(kind), model.message("description")
     onnx = OnnxGraph()
     graph = NetworkGraph(onnx, arithmetic)
     image = only_image(description)
     graph.values[image.name] = _input(graph, onnx, network, image)
     for number, message in enumerate(network.messages("layers")):
         lower_layer(graph, message, number)
-    labels = _labels(network)
-    scores = graph.value(_scores_name(network, description, graph))
+    labels = names or _labels(network)
+    scores = graph.value(
+        only_output(description) if names else _scores_name(network, description, graph)
+    )
     if math.prod(scores.shape) != len(labels):
         raise BundleError(
             f"{len(labels)} labels for scores of shape {scores.shape}; convert the model again "
             "with a label for each"
         )
     onnx.output(graph.reshape(scores, (1, len(labels))).name, "float32", SCORES)
-    _refuse_unread(model, network, description)
+    _refuse_unread(model, network, description, kind)
     return Lowered(onnx=onnx.build(), labels=labels)
 
 
@@ -191,7 +197,7 @@ def _scores_name(network: Message, description: Message, graph: NetworkGraph) ->
     return dictionary if dictionary in graph.values else graph.last
 
 
-def _refuse_unread(model: Message, network: Message, description: Message) -> None:
+def _refuse_unread(model: Message, network: Message, description: Message, kind: str) -> None:
     network.data("updateParams")  # How to train it on a device.
     description.messages("output")
     description.text("predictedFeatureName")
@@ -199,6 +205,6 @@ def _refuse_unread(model: Message, network: Message, description: Message) -> No
     description.messages("trainingInput")
     model.integer("specificationVersion")
     model.integer("isUpdatable")
-    refuse_unread(network, _CLASSIFIER)
+    refuse_unread(network, kind)
     refuse_unread(description, "description")
     refuse_unread(model, "model")

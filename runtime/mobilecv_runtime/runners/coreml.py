@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +31,14 @@ class _CoremlFile:
 
     def __init__(self, path: Path) -> None:
         description = read_coreml(path)
-        image, probabilities = description.image, description.probabilities
-        if image is None or probabilities is None or not description.labels:
+        image = description.image
+        scores = description.probabilities or next(iter(description.outputs), None)
+        if image is None or scores is None or not description.labels:
             raise BundleError(f"{path}: not a classifier with one image input")
         self.name = path.name
         self.image: ImageFeature = image
-        self.probabilities: str = probabilities
+        self.scores: str = scores
+        """The output with the dictionary of probabilities, or with the values of a regression."""
         self.labels: tuple[str, ...] = description.labels
         contract = description.metadata.get(CONTRACT_KEY)
         self.signature = _signature(path, description, image)
@@ -114,7 +117,9 @@ class AppleCoremlRunner:
 
     def _one(self, photo: UInt8Array) -> FloatArray:
         picture = Image.fromarray(photo[..., 0] if self._file.image.channels == 1 else photo)
-        answer = self._model.predict({self._file.image.name: picture})[self._file.probabilities]
+        answer = self._model.predict({self._file.image.name: picture})[self._file.scores]
+        if not isinstance(answer, Mapping):  # A regression's values are an array.
+            return np.asarray(answer, np.float32).reshape(-1)
         return np.asarray([answer[name] for name in self.label_names], np.float32)
 
 

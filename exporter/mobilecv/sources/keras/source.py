@@ -14,7 +14,8 @@ from mobilecv.sources.keras.files import check_file
 from mobilecv.sources.keras.framework import convertible_operations, keras_module
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv_runtime.errors import SourceError
-from mobilecv_runtime.spec import FloatArray, HeadKind
+from mobilecv_runtime.heads import HeadKind
+from mobilecv_runtime.spec import FloatArray
 
 _HEADS: Final[dict[str, HeadKind]] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 _LINEAR: Final = frozenset({"MatMul", "BiasAdd", "Conv2D", "Mean", "Reshape", "Add", "AddV2"})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mobilecv_runtime.errors import SourceError, guest
-from mobilecv_runtime.spec import HeadKind
+from mobilecv_runtime.heads import HeadKind
 
 # Base names of ATen operations, see aten/src/ATen/native/native_functions.yaml.
 _PASSED_OVER: Final = frozenset(

@@ -10,6 +10,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let name: String
     /// The one image that every artifact takes.
     public let image: ImageInput
+    /// What the model's scores are.
+    public let head: HeadEntry
     public let labels: LabelsEntry
     public let golden: GoldenEntry
     public let artifacts: [Artifact]
@@ -35,6 +37,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
         do {
             let manifest = try decoder.decode(Manifest.self, from: data)
             try manifest.image.check()
+            try manifest.head.check()
             try manifest.checkPaths()
             return manifest
         } catch let error as DecodingError {
@@ -54,6 +57,24 @@ public struct Manifest: Decodable, Equatable, Sendable {
     private struct Header: Decodable {
         let format: String
         let version: Int
+    }
+}
+
+/// The head of the trained model; it happens inside every artifact.
+public struct HeadEntry: Decodable, Equatable, Sendable {
+    public let kind: String
+
+    private static let labelling: Set = [
+        "softmax", "logits", "sigmoid", "sigmoid-logits", "multi-label", "multi-label-logits",
+    ]
+
+    /// - Throws: `BundleError` if the scores are no probabilities of labels, which is all that the
+    ///   app can show.
+    func check() throws {
+        guard HeadEntry.labelling.contains(kind) else {
+            throw BundleError(
+                "The model's head is \"\(kind)\", but this app shows probabilities of labels only.")
+        }
     }
 }
 

@@ -63,6 +63,15 @@ final class BundleTests: XCTestCase {
         try refuses(saying: "tile")
     }
 
+    func testAnswersThatAreNoProbabilitiesAreRefused() throws {
+        for kind in ["regression", "oracle"] {
+            try write(
+                manifest().replacingOccurrences(of: "multi-label", with: kind),
+                to: "mobilecv.json")
+            try refuses(saying: "head is \"\(kind)\"")
+        }
+    }
+
     func testAnImageWithoutPixelsIsRefused() throws {
         try write(
             manifest().replacingOccurrences(of: "\"width\": 5", with: "\"width\": 0"),
@@ -214,6 +223,7 @@ final class BundleTests: XCTestCase {
         "image": {"height": 4, "width": 5, "channels": 3, "fit": "pad", "crop_fraction": 1.0,
         "resample": "bicubic"},
         "preprocessing": {"color": "RGB", "scale": [1.0], "bias": [0.0]},
+        "head": {"kind": "multi-label"},
         "labels": {"file": "labels.txt", "count": 2, "origin": "labels.txt",
         "sha256": "\(sha256(Array("cat\ndog\n".utf8)))"},
         "golden": {"origin": "photos", "file": "golden/golden.json",

@@ -75,6 +75,7 @@ class ClassifierTest {
             {"format": "mobilecv-bundle", "version": 1, "name": "pets",
              "image": {"height": 2, "width": 1, "channels": 3,
                        "fit": "crop", "crop_fraction": 1, "resample": "bilinear"},
+             "head": {"kind": "softmax"},
              "labels": {"file": "names.txt", "count": 2, "sha256": "${sha256(LABELS)}"},
              "golden": {"file": "answers.json", "sha256": ""},
              "artifacts": [{"id": "tflite", "file": "pets.tflite", "sha256": "", "precision": "float32",

@@ -2,8 +2,9 @@ package org.mobilecv.core
 
 /**
  * What `mobilecv.json` says that an app needs. The fields and their meaning are those of
- * `mobilecv_runtime/schema/mobilecv-1.schema.json`; `preprocessing` and `head` are left unread on
- * purpose, since they happen inside every artifact.
+ * `mobilecv_runtime/schema/mobilecv-1.schema.json`; `preprocessing` is left unread on purpose,
+ * since it happens inside every artifact, and of `head` only counts whether the app can show its
+ * answers.
  *
  * @property name The model's name, for the title.
  */
@@ -19,6 +20,15 @@ data class Manifest(
         const val FILE_NAME: String = "mobilecv.json"
         private const val FORMAT = "mobilecv-bundle"
         private const val VERSION = 1
+        private val LABELLING_HEADS =
+            setOf(
+                "softmax",
+                "logits",
+                "sigmoid",
+                "sigmoid-logits",
+                "multi-label",
+                "multi-label-logits",
+            )
 
         /**
          * Reads the manifest.
@@ -35,6 +45,12 @@ data class Manifest(
                 throw BundleException(
                     "$FILE_NAME is of version $version, this app reads $VERSION; " +
                         "take the app from the mobilecv that exported the model",
+                )
+            }
+            val head = fields.inner("head").text("kind")
+            if (head !in LABELLING_HEADS) {
+                throw BundleException(
+                    "the model's head is '$head', but this app shows probabilities of labels only",
                 )
             }
             return Manifest(

@@ -40,6 +40,15 @@ class ManifestTest {
     }
 
     @Test
+    fun answersThatAreNoProbabilitiesAreRefused() {
+        for (kind in listOf("regression", "oracle")) {
+            val other = TEXT.replace("multi-label", kind)
+            val error = refusal(kind) { Manifest.parse(other.toByteArray()) }
+            assertTrue(error.message, error.message!!.contains("head is '$kind'"))
+        }
+    }
+
+    @Test
     fun aLaterVersionIsRefused() {
         val later = TEXT.replace("\"version\": 1", "\"version\": 2")
         val error = assertThrows(BundleException::class.java) { Manifest.parse(later.toByteArray()) }
@@ -80,6 +89,7 @@ class ManifestTest {
   "format": "mobilecv-bundle", "version": 1, "name": "pets",
   "image": {"height": 4, "width": 6, "channels": 3,
             "fit": "crop", "crop_fraction": 0.875, "resample": "bicubic"},
+  "head": {"kind": "multi-label"},
   "labels": {"file": "labels.txt", "count": 2, "origin": "labels.txt", "sha256": "00"},
   "golden": {"origin": "photos", "file": "golden/golden.json", "sha256": "00"},
   "artifacts": [
