@@ -73,6 +73,21 @@ _AllowPickle = Annotated[
         help="Let a PyTorch pickle run the code that it names: for files whose maker you trust.",
     ),
 ]
+_CustomObjects = Annotated[
+    str | None,
+    typer.Option(
+        help="Layers and functions that a Keras file names and Keras does not know: "
+        "my_layers.py:MyLayer,Other or package.module:MyLayer; their code is run."
+    ),
+]
+_AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Let the Python code in a Keras file's Lambda layers run: for files whose maker you "
+        "trust.",
+    ),
+]
 _Format = Annotated[Format, typer.Option("--format", help="How to print the tables.")]
 
 
@@ -81,13 +96,15 @@ def export_command(
     model: Annotated[
         Path,
         typer.Argument(
-            help="The trained model: of Keras, .h5, .hdf5 or .keras; of PyTorch, a state dict, "
-            "TorchScript, torch.export program or .safetensors."
+            help="The trained model: of Keras, .h5, .hdf5, .keras or .model; of PyTorch, a state "
+            "dict, TorchScript, torch.export program or .safetensors."
         ),
     ],
     architecture: _Architecture = None,
     architecture_args: _ArchitectureArgs = None,
     allow_pickle: _AllowPickle = False,
+    custom_objects: _CustomObjects = None,
+    allow_code: _AllowCode = False,
     to: Annotated[
         list[str] | None,
         typer.Option(
@@ -210,7 +227,13 @@ def export_command(
         timeout_s=timeout,
         apps=app_folder or (),
     )
-    loading = _loading(architecture, architecture_args, allow_pickle=allow_pickle)
+    loading = _loading(
+        architecture,
+        architecture_args,
+        custom_objects,
+        allow_pickle=allow_pickle,
+        allow_code=allow_code,
+    )
     report = export(model, options, stated, _Narrator(), loading)
     if as_json:
         _print_json(reports.export_json(report))
@@ -243,6 +266,8 @@ def verify_command(
     architecture: _Architecture = None,
     architecture_args: _ArchitectureArgs = None,
     allow_pickle: _AllowPickle = False,
+    custom_objects: _CustomObjects = None,
+    allow_code: _AllowCode = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if an artifact had to be skipped.")
     ] = False,
@@ -265,7 +290,13 @@ def verify_command(
         source=source,
         use_source=not no_source,
         progress=_Narrator(),
-        loading=_loading(architecture, architecture_args, allow_pickle=allow_pickle),
+        loading=_loading(
+            architecture,
+            architecture_args,
+            custom_objects,
+            allow_pickle=allow_pickle,
+            allow_code=allow_code,
+        ),
         emulate=_listed(emulate),
     )
     if as_json:
@@ -289,6 +320,8 @@ def bench_command(
     architecture: _Architecture = None,
     architecture_args: _ArchitectureArgs = None,
     allow_pickle: _AllowPickle = False,
+    custom_objects: _CustomObjects = None,
+    allow_code: _AllowCode = False,
     as_json: _Json = False,
     format_: _Format = Format.TABLE,
 ) -> None:
@@ -304,7 +337,13 @@ def bench_command(
         threads=threads,
         runs=runs,
         progress=narrator,
-        loading=_loading(architecture, architecture_args, allow_pickle=allow_pickle),
+        loading=_loading(
+            architecture,
+            architecture_args,
+            custom_objects,
+            allow_pickle=allow_pickle,
+            allow_code=allow_code,
+        ),
     )
     if as_json:
         _print_json(report.to_json())
@@ -491,7 +530,12 @@ class _Narrator:
 
 
 def _loading(
-    architecture: str | None, architecture_args: str | None, *, allow_pickle: bool
+    architecture: str | None,
+    architecture_args: str | None,
+    custom_objects: str | None,
+    *,
+    allow_pickle: bool,
+    allow_code: bool,
 ) -> LoadOptions:
     """What the user says about loading the source."""
     from mobilecv.sources.loading import LoadOptions, parse_architecture_args
@@ -502,6 +546,8 @@ def _loading(
         architecture=architecture,
         architecture_args=parse_architecture_args(architecture_args) if architecture_args else {},
         allow_pickle=allow_pickle,
+        allow_code=allow_code,
+        custom_objects=custom_objects,
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 from mobilecv.sources import trust
+from mobilecv.sources.keras.custom_objects import CustomObjects
 from mobilecv.sources.loading import LoadOptions
 from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv_runtime.bundle import Bundle
@@ -16,20 +18,25 @@ from mobilecv_runtime.manifest import LoadingEntry
 
 
 def recorded(loading: LoadOptions, output: Path) -> LoadingEntry:
-    """What the manifest keeps: an architecture's file with its place relative to the bundle."""
-    if loading.architecture is None:
-        return LoadingEntry(allow_pickle=loading.allow_pickle)
-    architecture = Architecture.parse(loading.architecture)
-    file = architecture.file
-    if file is not None:
-        place = Path(os.path.relpath(file.absolute(), output.absolute())).as_posix()
-        architecture = dataclasses.replace(architecture, place=place)
-    return LoadingEntry(
-        architecture=str(architecture),
-        architecture_args=dict(loading.architecture_args),
-        architecture_sha256=digest_of(file) if file else None,
-        allow_pickle=loading.allow_pickle,
-    )
+    """What the manifest keeps: a file of the user's code with its place relative to the bundle."""
+    code: dict[str, Any] = {}
+    if loading.architecture is not None:
+        architecture = Architecture.parse(loading.architecture)
+        code["architecture"] = _placed(architecture, output)
+        code["architecture_args"] = dict(loading.architecture_args)
+        code["architecture_sha256"] = digest_of(architecture.file) if architecture.file else None
+    if loading.custom_objects is not None:
+        custom = CustomObjects.parse(loading.custom_objects)
+        code["custom_objects"] = _placed(custom, output)
+        code["custom_objects_sha256"] = digest_of(custom.file) if custom.file else None
+    return LoadingEntry(allow_pickle=loading.allow_pickle, allow_code=loading.allow_code, **code)
+
+
+def _placed(named: Architecture | CustomObjects, output: Path) -> str:
+    if named.file is None:
+        return str(named)
+    place = Path(os.path.relpath(named.file.absolute(), output.absolute())).as_posix()
+    return str(dataclasses.replace(named, place=place))
 
 
 def loading_of(
@@ -54,10 +61,12 @@ def loading_of(
         entry,
         architecture=None if stated.architecture else entry.architecture,
         allow_pickle=entry.allow_pickle and not stated.allow_pickle,
+        allow_code=entry.allow_code and not stated.allow_code,
+        custom_objects=None if stated.custom_objects else entry.custom_objects,
     )
     changed = _changed_file(bundle, unsaid)
     if changed is not None:
-        return None, f"{changed}; pass --architecture to run it as it is now"
+        return None, changed
     known = trust.recall(unsaid, source)
     if known is None:
         what, how = _runs(bundle, unsaid)
@@ -69,40 +78,50 @@ def loading_of(
         architecture=stated.architecture or entry.architecture,
         architecture_args=stated.architecture_args or entry.architecture_args,
         allow_pickle=stated.allow_pickle or entry.allow_pickle,
+        allow_code=stated.allow_code or entry.allow_code,
+        custom_objects=stated.custom_objects or entry.custom_objects,
         folder=known.folder,
     ), None
 
 
 def _from_manifest(bundle: Bundle) -> LoadOptions:
     entry = bundle.manifest.loading
-    architecture = entry.architecture
-    if architecture is not None:
-        parsed = _parsed(bundle, architecture)
-        if parsed.file is not None:
-            parsed = dataclasses.replace(parsed, place=str((bundle.path / parsed.file).resolve()))
-        architecture = str(parsed)
+    try:
+        architecture = entry.architecture and Architecture.parse(entry.architecture)
+        custom = entry.custom_objects and CustomObjects.parse(entry.custom_objects)
+    except UsageError as error:
+        raise BundleError(f"{bundle.path}: its manifest is damaged: {error}") from error
     return LoadOptions(
-        architecture=architecture,
+        architecture=_found(architecture, bundle) if architecture else None,
         architecture_args=entry.architecture_args or {},
         allow_pickle=entry.allow_pickle,
+        allow_code=entry.allow_code,
+        custom_objects=_found(custom, bundle) if custom else None,
     )
 
 
-def _parsed(bundle: Bundle, architecture: str) -> Architecture:
-    try:
-        return Architecture.parse(architecture)
-    except UsageError as error:
-        raise BundleError(f"{bundle.path}: its manifest is damaged: {error}") from error
+def _found(named: Architecture | CustomObjects, bundle: Bundle) -> str:
+    if named.file is None:
+        return str(named)
+    return str(dataclasses.replace(named, place=str((bundle.path / named.file).resolve())))
 
 
 def _changed_file(bundle: Bundle, unsaid: LoadOptions) -> str | None:
-    file = Architecture.parse(unsaid.architecture).file if unsaid.architecture else None
-    if file is None:
-        return None
-    if not file.is_file():
-        return f"{file}, which builds the source, is not there any more"
-    if digest_of(file) != bundle.manifest.loading.architecture_sha256:
-        return f"{file}, which builds the source, has changed since the export"
+    """Why a file of the user's code is not run, if it is another than at the export."""
+    entry = bundle.manifest.loading
+    architecture = Architecture.parse(unsaid.architecture).file if unsaid.architecture else None
+    custom = CustomObjects.parse(unsaid.custom_objects).file if unsaid.custom_objects else None
+    for file, digest, option in (
+        (architecture, entry.architecture_sha256, "--architecture"),
+        (custom, entry.custom_objects_sha256, "--custom-objects"),
+    ):
+        if file is None:
+            continue
+        what = f"{file}, which builds the source,"
+        if not file.is_file():
+            return f"{what} is not there any more; pass {option} to run it as it is now"
+        if digest_of(file) != digest:
+            return f"{what} has changed since the export; pass {option} to run it as it is now"
     return None
 
 
@@ -115,4 +134,10 @@ def _runs(bundle: Bundle, unsaid: LoadOptions) -> tuple[str, str]:
     if unsaid.allow_pickle:
         code.append(f"the pickle {bundle.manifest.source.file}")
         flags.append("--allow-pickle")
+    if unsaid.custom_objects is not None:
+        code.append(unsaid.custom_objects)
+        flags.append(f"--custom-objects {unsaid.custom_objects}")
+    if unsaid.allow_code:
+        code.append(f"the Lambda code of {bundle.manifest.source.file}")
+        flags.append("--allow-code")
     return " and ".join(code), " ".join(flags)

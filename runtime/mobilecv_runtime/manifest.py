@@ -49,6 +49,13 @@ class LoadingEntry:
     """The digest of that Python file."""
     allow_pickle: bool = False
     """Whether the file is a pickle whose code the user allowed to run."""
+    allow_code: bool = False
+    """Whether the file holds Python code of a Keras Lambda that the user allowed to run."""
+    custom_objects: str | None = None
+    """Which layers and functions a Keras file needs besides Keras' own, such as
+    `my_layers.py:MyLayer`; a Python file's path is relative to the bundle."""
+    custom_objects_sha256: str | None = None
+    """The digest of that Python file."""
 
     def __post_init__(self) -> None:
         well_formed = (
@@ -56,6 +63,9 @@ class LoadingEntry:
             and isinstance(self.architecture_args, Mapping | None)
             and isinstance(self.architecture_sha256, str | None)
             and isinstance(self.allow_pickle, bool)
+            and isinstance(self.allow_code, bool)
+            and isinstance(self.custom_objects, str | None)
+            and isinstance(self.custom_objects_sha256, str | None)
         )
         if not well_formed:
             raise BundleError(f"{FILE_NAME} is damaged: the entry source has a value of wrong type")

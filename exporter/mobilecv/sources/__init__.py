@@ -18,7 +18,7 @@ from mobilecv.sources.base import (
 from mobilecv.sources.keras import files as keras_files
 from mobilecv.sources.keras import source as keras
 from mobilecv.sources.keras.inspection import inspect_keras
-from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
+from mobilecv.sources.loading import NOTHING_STATED, LoadOptions, refuse_custom_objects
 from mobilecv.sources.pytorch import files as torch_files
 from mobilecv.sources.pytorch import source as pytorch
 from mobilecv.sources.pytorch.inspection import inspect_torch
@@ -79,7 +79,10 @@ def check_source_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None
         raise SourceError(f"{path}: no such file")
     if path.suffix.lower() not in SOURCES:
         raise SourceError(f"{path}: unknown kind of model; known are {', '.join(SOURCES)}")
-    SOURCES[path.suffix.lower()].check(path, loading)
+    kind = SOURCES[path.suffix.lower()]
+    if kind is not _KERAS:
+        refuse_custom_objects(path, loading)
+    kind.check(path, loading)
 
 
 def open_session(path: Path, loading: LoadOptions = NOTHING_STATED) -> SourceSession:

@@ -24,6 +24,11 @@ class LoadOptions:
     """The keyword arguments it is called with."""
     allow_pickle: bool = False
     """Whether a pickle may import and run what it names."""
+    allow_code: bool = False
+    """Whether Python code inside a Keras file may run."""
+    custom_objects: str | None = None
+    """Layers and functions of the user's that a Keras file names: `my_layers.py:MyLayer,Other` or
+    `package.module:MyLayer`."""
     folder: Path | None = None
     """Where imports of the user's own modules start; None for the current folder."""
 
@@ -65,3 +70,13 @@ def refuse_architecture(path: Path, what: str, loading: LoadOptions) -> None:
         raise UsageError(
             f"{path}: is {what}, which brings its own network; leave --architecture out"
         )
+
+
+def refuse_custom_objects(path: Path, loading: LoadOptions) -> None:
+    """Refuse Keras' custom objects for a file that cannot name any.
+
+    Raises:
+        UsageError: If some are stated.
+    """
+    if loading.custom_objects is not None:
+        raise UsageError(f"{path}: is no Keras file; leave --custom-objects out")

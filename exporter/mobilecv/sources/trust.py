@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from mobilecv.sources.keras.custom_objects import CustomObjects
 from mobilecv.sources.loading import LoadOptions
 from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv_runtime.digests import digest_of
@@ -87,18 +88,22 @@ def _claims(loading: LoadOptions, source: Path, folder: Path) -> list[dict[str, 
         if not architecture.is_published:
             arguments = dict(loading.architecture_args)
             claims.append({**_code(architecture, folder), "arguments": arguments})
+    if loading.custom_objects is not None:
+        claims.append(_code(CustomObjects.parse(loading.custom_objects), folder))
     if loading.allow_pickle:
         claims.append({"pickle": str(source.resolve()), "sha256": _digest(source)})
+    if loading.allow_code:
+        claims.append({"lambda": str(source.resolve()), "sha256": _digest(source)})
     return [{**claim, "folder": str(folder.resolve())} for claim in claims]
 
 
-def _code(architecture: Architecture, folder: Path) -> dict[str, Any]:
-    if architecture.file is not None:
-        file = architecture.file.resolve()
-        return {"code": f"{file}:{architecture.name}", "sha256": _digest(file)}
-    package = architecture.place.partition(".")[0]
+def _code(named: Architecture | CustomObjects, folder: Path) -> dict[str, Any]:
+    if named.file is not None:
+        file = named.file.resolve()
+        return {"code": str(dataclasses.replace(named, place=str(file))), "sha256": _digest(file)}
+    package = named.place.partition(".")[0]
     spec = importlib.machinery.PathFinder.find_spec(package, [str(folder), *sys.path])
-    return {"code": str(architecture), "origin": str(spec.origin if spec else None)}
+    return {"code": str(named), "origin": str(spec.origin if spec else None)}
 
 
 def _digest(file: Path) -> str | None:

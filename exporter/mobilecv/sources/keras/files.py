@@ -6,18 +6,23 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+from mobilecv.sources.keras.configs import read_config
+from mobilecv.sources.keras.custom_objects import CustomObjects
+from mobilecv.sources.keras.file_code import check_code
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions, refuse_architecture
 from mobilecv_runtime.errors import SourceError, guest
 
-SUFFIXES: Final = (".h5", ".hdf5", ".keras")
+SUFFIXES: Final = (".h5", ".hdf5", ".keras", ".model")
 
 
 def check_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None:
     """Look at a file before TensorFlow is started for it.
 
     Raises:
-        SourceError: If it is missing, empty, truncated, or holds weights only.
-        UsageError: If an architecture is stated for a whole model.
+        SourceError: If it is missing, empty, truncated, holds weights only, or holds code that is
+            not allowed.
+        UsageError: If an architecture is stated for a whole model, or what is stated about custom
+            objects is wrong.
     """
     if path.is_dir():
         raise SourceError(f"{path}: a folder; expected a Keras file ({', '.join(SUFFIXES)})")
@@ -32,6 +37,9 @@ def check_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None:
     else:
         _check_hdf5(path)
     refuse_architecture(path, "a whole Keras model", loading)
+    check_code(path, read_config(path).config, loading)
+    if loading.custom_objects is not None:
+        CustomObjects.parse(loading.custom_objects).check()
 
 
 def _check_keras_archive(path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mobilecv.sources.keras.configs import layers_of, name_of, read_config
 from mobilecv.sources.keras.files import check_file
+from mobilecv.sources.loading import LoadOptions
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.inspection import Inspection, Tensor
 
@@ -18,36 +18,34 @@ _OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 
 
 def inspect_keras(path: Path) -> Inspection:
-    """Read architecture and weights of an `.h5` or `.keras` file.
+    """Read architecture and weights of a Keras file of any age.
 
     Raises:
         SourceError: If it is missing, damaged, or no Keras model.
         MissingDependencyError: If h5py is not installed.
     """
-    check_file(path)
+    check_file(path, LoadOptions(allow_code=True))  # nothing in it is run
+    stored = read_config(path)
+    config = stored.config
     h5py = guest("h5py", extra="keras")
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                config = json.loads(archive.read("config.json"))
-                version = json.loads(archive.read("metadata.json")).get("keras_version", "3")
                 weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
         else:
             weights = h5py.File(path, "r")
-            config = json.loads(weights.attrs["model_config"])
-            version = _text(weights.attrs.get("keras_version", "unknown"))
         with weights:
             sizes = _sizes(weights, h5py)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError) as error:
         raise SourceError(f"{path}: damaged ({error})") from error
-    layers = list(_layers(config))
+    layers = list(layers_of(config))
     shapes = [shape for layer in layers if (shape := _input_shape(layer))]
     return Inspection(
         file=str(path),
-        format=f"Keras {version} {config.get('class_name', 'model')}",
+        format=f"Keras {stored.keras_version} {config.get('class_name', 'model')}",
         bytes=path.stat().st_size,
         inputs=[Tensor(name="image", type=f"float32 {shapes[0]}")] if shapes else [],
-        outputs=[Tensor(name=str(_name(layers[-1])), type=_last(layers[-1]))] if layers else [],
+        outputs=[Tensor(name=name_of(layers[-1]), type=_last(layers[-1]))] if layers else [],
         labels=None,
         contract=None,
         operations=dict(Counter(str(layer["class_name"]) for layer in layers).most_common()),
@@ -56,30 +54,15 @@ def inspect_keras(path: Path) -> Inspection:
     )
 
 
-def _layers(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every layer of a model's config, those of nested models in their place."""
-    inner = config.get("config", {})
-    listed = inner if isinstance(inner, list) else inner.get("layers")
-    if listed is None:
-        yield config
-        return
-    for layer in listed:
-        yield from _layers(layer)
-
-
 def _input_shape(layer: dict[str, Any]) -> str | None:
     config = layer["config"]
     shape = config.get("batch_shape") or config.get("batch_input_shape")
     return "x".join("?" if size is None else str(size) for size in shape) if shape else None
 
 
-def _name(layer: dict[str, Any]) -> str:
-    return str(layer["config"].get("name", layer["class_name"]))
-
-
 def _last(layer: dict[str, Any]) -> str:
     config = layer["config"]
-    units, activation = config.get("units"), config.get("activation")
+    units, activation = config.get("units", config.get("output_dim")), config.get("activation")
     words = [layer["class_name"]]
     if units is not None:
         words.append(f"{units} values")
@@ -97,7 +80,3 @@ def _sizes(weights: Any, h5py: Any) -> Counter[str]:
 
     weights.visititems(count)
     return sizes
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Keras models: `.h5`, `.keras`, or in memory."""
+"""Keras models: HDF5, `.keras`, or in memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mobilecv.captures.tensorflow import TensorFlowGraph, tensorflow_module
 from mobilecv.sources.base import SourceDescription, StatedInput
 from mobilecv.sources.keras.files import check_file
 from mobilecv.sources.keras.framework import convertible_operations, keras_module
+from mobilecv.sources.keras.whole_models import load_whole_model
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv_runtime.errors import SourceError
 from mobilecv_runtime.heads import HeadKind
@@ -26,17 +27,18 @@ _NORMALISING: Final = frozenset({"Rescaling", "Normalization"})
 class KerasSource:
     """A Keras model under TensorFlow."""
 
-    def __init__(self, model: Any, name: str) -> None:
+    def __init__(self, model: Any, name: str, repairs: tuple[str, ...] = ()) -> None:
         """Check that a loaded model is an image classifier.
 
         Args:
             model: A `keras.Model`.
             name: What messages call it.
+            repairs: What was repaired while it was loaded, a line each.
 
         Raises:
             SourceError: If it does not take one image and give one row of values.
         """
-        self._model, self._name = model, name
+        self._model, self._name, self._repairs = model, name, repairs
         self._input_shape = _image_shape(model, name)
         self._function: Any = None
 
@@ -44,32 +46,25 @@ class KerasSource:
     def load(
         cls, path: Path, loading: LoadOptions = NOTHING_STATED, threads: int | None = None
     ) -> KerasSource:
-        """Load a file, without running any code that it holds.
+        """Load a file; code in it runs only as far as `loading` allows it.
 
         Args:
-            path: An `.h5` or `.keras` file.
+            path: A file of HDF5 or a `.keras` archive.
             loading: What the user states.
             threads: How many threads TensorFlow may use; None for its default.
 
         Raises:
             SourceError: If it is missing, damaged, no Keras model, or holds Python code.
-            UsageError: If an architecture is stated for a whole model.
+            UsageError: If what is stated does not go with the file.
             MissingDependencyError: If TensorFlow or Keras is not installed.
         """
         check_file(path, loading)
-        keras, tensorflow = keras_module(), tensorflow_module()
+        tensorflow = tensorflow_module()
         if threads is not None:
             tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
             tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-        try:
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
-        # Keras raises whatever the layer at fault raises.
-        except Exception as error:
-            message = " ".join(str(error).split())[:300]
-            raise SourceError(
-                f"{path}: Keras {keras.__version__} cannot load it: {message}"
-            ) from error
-        return cls(model, str(path))
+        model, repairs = load_whole_model(path, loading)
+        return cls(model, str(path), repairs)
 
     def describe(self, stated: StatedInput) -> SourceDescription:
         """See `SourceModel.describe`; a Keras model says all of it itself."""
@@ -95,6 +90,7 @@ class KerasSource:
                 "keras": keras_module().__version__,
                 "tensorflow": tensorflow_module().__version__,
             },
+            notes=self._repairs,
         )
 
     def outputs(self, values: FloatArray) -> FloatArray:

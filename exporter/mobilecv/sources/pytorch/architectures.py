@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from mobilecv.sources.base import SuggestedInput
 from mobilecv.sources.pytorch import zoo
+from mobilecv.sources.user_code import importing_from, run_file, told
 from mobilecv_runtime.errors import MobileCVError, SourceError, UsageError, guest
 
 
@@ -87,7 +83,7 @@ class Architecture:
                 raise
             # The user's own code raises anything.
             except Exception as error:
-                raise SourceError(f"--architecture {self}: {_told(error, start)}") from error
+                raise SourceError(f"--architecture {self}: {told(error, start)}") from error
         if not isinstance(module, torch.nn.Module):
             raise SourceError(
                 f"--architecture {self}: gave a {type(module).__name__}; expected a function or "
@@ -106,7 +102,7 @@ class Architecture:
     def _call(self, arguments: Mapping[str, Any]) -> Any:
         if self.is_published:
             return zoo.build(self.place, self.name, arguments)
-        found: Any = _run(self.file) if self.file else importlib.import_module(self.place)
+        found: Any = run_file(self.file) if self.file else importlib.import_module(self.place)
         offered = [name for name, value in vars(found).items() if _is_offered(name, value)]
         for word in self.name.split("."):
             found = getattr(found, word, None)
@@ -119,38 +115,5 @@ class Architecture:
         return found(**arguments)
 
 
-@contextmanager
-def importing_from(folder: Path) -> Iterator[None]:
-    """While this context lasts, imports look into a folder first."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # The user's code may have taken it out.
-            sys.path.remove(str(folder))
-
-
-def _run(file: Path) -> ModuleType:
-    # A name of its own: `resnet.py` must not hide an installed package of that name.
-    name = f"mobilecv_architecture_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickles look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 def _is_offered(name: str, value: Any) -> bool:
     return callable(value) and not name.startswith("_")
-
-
-def _told(error: Exception, folder: Path) -> str:
-    """An exception of the user's code in one line, with the deepest place in their own files."""
-    message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}: {message}"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
-    return f"{own[-1].filename}, line {own[-1].lineno}: {message}" if own else message

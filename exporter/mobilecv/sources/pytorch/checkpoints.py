@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from mobilecv.sources.loading import LoadOptions
-from mobilecv.sources.pytorch.architectures import Architecture, importing_from
+from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv.sources.pytorch.files import FileKind, read_pickle
 from mobilecv.sources.pytorch.network import Network, settled
 from mobilecv.sources.pytorch.pickles import classes_beyond_tensors, imported_names
 from mobilecv.sources.pytorch.state_dicts import StateDict
 from mobilecv.sources.pytorch.zoo import suggestion_of_module
+from mobilecv.sources.user_code import importing_from
 from mobilecv_runtime.errors import SourceError, UsageError, guest
 
 _MODULES: Final = ("torch.nn.modules.", "torchvision.", "timm.")
