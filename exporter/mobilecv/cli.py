@@ -108,7 +108,10 @@ def export_command(
     calibration: Annotated[
         Path | None, typer.Option(help="A folder of photos, for the value ranges of int8.")
     ] = None,
-    calibration_images: Annotated[int, typer.Option(min=1, help="How many of them to use.")] = 200,
+    calibration_images: Annotated[
+        int,
+        typer.Option(min=1, help="How many of them to use, as many of each sub-folder as it has."),
+    ] = 200,
     images: Annotated[
         Path | None,
         typer.Option(
