@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child, InProcess, Worker
 from mobilecv_runtime.digests import digest_of, size_of
 from mobilecv_runtime.errors import ConversionError, OutputError, UsageError
+from mobilecv_runtime.inspection import inspect
 from mobilecv_runtime.manifest import (
     ArtifactEntry,
     CalibrationEntry,
@@ -323,7 +324,13 @@ def _artifact_entry(conversion: Conversion, verdict: Verdict) -> ArtifactEntry:
         input=target.input,
         output=target.output,
         parity=verdict.to_json(),
+        census=_census_record(conversion.path),
     )
+
+
+def _census_record(artifact: Path) -> dict[str, Any] | None:
+    census = inspect(artifact).census
+    return census.record() if census else None
 
 
 def _coverage(conversions: Sequence[Conversion], photos: Path | None, log: Path) -> Coverage | None:
