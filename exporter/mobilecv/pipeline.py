@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -314,23 +314,19 @@ def _source_entry(
 
 def _artifact_entry(conversion: Conversion, verdict: Verdict) -> ArtifactEntry:
     target = conversion.target
+    found = inspect(conversion.path)
     return ArtifactEntry(
         id=target.id,
         file=conversion.path.name,
         bytes=size_of(conversion.path),
         sha256=digest_of(conversion.path),
         precision=target.precision,
-        minimum_runtime=target.minimum_runtime,
+        minimum_runtime=found.minimum_runtime or target.minimum_runtime,
         input=target.input,
         output=target.output,
         parity=verdict.to_json(),
-        census=_census_record(conversion.path),
+        census=found.census.record() if found.census else None,
     )
-
-
-def _census_record(artifact: Path) -> dict[str, Any] | None:
-    census = inspect(artifact).census
-    return census.record() if census else None
 
 
 def _coverage(conversions: Sequence[Conversion], photos: Path | None, log: Path) -> Coverage | None:

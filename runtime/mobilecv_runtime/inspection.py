@@ -20,6 +20,7 @@ from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE, associated_file
 from mobilecv_runtime.spec import Labels
+from mobilecv_runtime.tflite_age import minimum_release
 from mobilecv_runtime.tflite_layers import TfliteGraph, quantisation_of, text, tflite_census
 
 
@@ -55,6 +56,9 @@ class Inspection:
     metadata: Mapping[str, str] = field(default_factory=dict)
     census: Census | None = None
     """Its layers, counted; None for formats that are not counted."""
+    minimum_runtime: str | None = None
+    """The oldest runtime that computes it rightly, such as `TFLite 1.14`; None if the format tells
+    in other words, or not."""
 
     def to_json(self, *, layers: bool = False) -> dict[str, Any]:
         """The inspection as JSON values, with or without each layer."""
@@ -113,10 +117,7 @@ def _inspect_tflite(path: Path) -> Inspection:
             sizes[graph.type_of(index)] += math.prod(graph.shape_of(index))
     labels = associated_file(path, LABELS_FILE)
     contract = associated_file(path, CONTRACT_FILE)
-    notes = {
-        "description": text(graph.model.description),
-        "minimum runtime": graph.minimum_runtime or "",
-    }
+    census = tflite_census(graph)
     return Inspection(
         file=str(path),
         format=f"TFLite, schema {graph.model.version}",
@@ -132,8 +133,9 @@ def _inspect_tflite(path: Path) -> Inspection:
         ),
         data_types=dict(sizes.most_common()),
         parameters=sum(sizes.values()),
-        metadata={key: value for key, value in notes.items() if value},
-        census=tflite_census(graph),
+        metadata={"description": words} if (words := text(graph.model.description)) else {},
+        census=census,
+        minimum_runtime=minimum_release(census.layers, graph.noted_runtime),
     )
 
 

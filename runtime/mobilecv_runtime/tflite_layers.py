@@ -110,13 +110,12 @@ class TfliteGraph:
         return sorted({name.partition(" ")[2] for name in self.op_names if " " in name})
 
     @property
-    def minimum_runtime(self) -> str | None:
-        """The oldest TFLite that reads the file, as its converter noted; None if it did not."""
+    def noted_runtime(self) -> str | None:
+        """The release of TFLite that the converter noted, such as `1.14.0`; None if it did not."""
         for entry in self.model.metadata or ():
             data = self.model.buffers[entry.buffer].data
             if text(entry.name) == _MIN_RUNTIME and data is not None:
-                version = bytes(data).rstrip(b"\0").decode()
-                return f"TFLite {version}" if version else None
+                return bytes(data).rstrip(b"\0").decode() or None
         return None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -248,6 +249,74 @@ def test_a_float_file_under_the_name_of_int8_is_refused(exported: Path) -> None:
         faults = precision_faults(exported / f"digits{suffix}", "int8")
         assert "only 0% of its multiply-adds run in integers" in faults[0]
     assert "its image input is float32" in precision_faults(exported / "digits.tflite", "int8")[1]
+
+
+def spoiled(path: Path, folder: Path, edit: Callable[[Any], None]) -> Path:
+    """A `.tflite` with something changed in it."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    edit(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    changed = folder / path.name
+    changed.write_bytes(bytes(builder.Output()))
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "right"),
+    [(1, 0, True), (1.0019, 0, True), (1.0021, 0, False), (0.78, 0, False), (1, 3, False)],
+)
+def test_an_int8_file_has_to_take_the_photos_own_bytes(
+    scale: float, zero_point: int, right: bool, exported: Path, tmp_path: Path
+) -> None:
+    def rescale(model: Any) -> None:
+        graph = model.subgraphs[0]
+        image = graph.tensors[graph.inputs[0]].quantization
+        image.scale, image.zeroPoint = np.float32([scale]), np.int64([zero_point])
+
+    faults = precision_faults(spoiled(exported / "digits-int8.tflite", tmp_path, rescale), "int8")
+    assert bool(faults) != right
+    assert right or f"uint8 with scale {scale:g} and zero point {zero_point} instead" in faults[0]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_an_operation_of_tensorflow_is_refused(
+    precision: str, exported: Path, tmp_path: Path
+) -> None:
+    def flex(model: Any) -> None:
+        code = next(each for each in model.operatorCodes if each.deprecatedBuiltinCode == 25)
+        code.builtinCode = code.deprecatedBuiltinCode = 32
+        code.customCode = b"FlexSoftmax"
+
+    file = "digits.tflite" if precision == "float32" else "digits-int8.tflite"
+    changed = spoiled(exported / file, tmp_path, flex)
+    assert precision_faults(changed, precision) == (
+        "it needs operations that are not built into LiteRT: FlexSoftmax",
+    )
+    census = inspect(changed).census
+    assert census is not None
+    assert census.uncounted == {"custom FlexSoftmax": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "release"),
+    [
+        ("digits.tflite", "TFLite 1.6"),
+        ("digits-fp16.tflite", "TFLite 1.15"),
+        ("digits-dynamic.tflite", "TFLite 2.17"),
+        ("digits-int8.tflite", "TFLite 1.14"),
+    ],
+)
+def test_the_oldest_runtime_is_that_of_the_data_types(
+    file: str, release: str, exported: Path
+) -> None:
+    """The converter's own note says 1.6.0 in all four."""
+    assert inspect(exported / file).minimum_runtime == release
+    entry = next(e for e in Bundle.open(exported).manifest.artifacts if e.file == file)
+    assert entry.minimum_runtime == release
 
 
 def test_every_exported_file_keeps_its_precision(exported: Path) -> None:
