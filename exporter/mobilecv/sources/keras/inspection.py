@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilecv.sources.keras.files import check_file
+from mobilecv.sources.keras.multiply_adds import keras_census
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.inspection import Inspection, Tensor
 
@@ -53,6 +54,7 @@ def inspect_keras(path: Path) -> Inspection:
         operations=dict(Counter(str(layer["class_name"]) for layer in layers).most_common()),
         data_types=dict(sizes.most_common()),
         parameters=sum(sizes.values()),
+        census=keras_census(config),
     )
 
 
