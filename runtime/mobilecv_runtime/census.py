@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, TypeAlias
 Arithmetic: TypeAlias = Literal["integer", "dynamic", "float16", "float32"]
 """`dynamic` rounds activations to integers while it runs, on ranges of that very image."""
 
+DAMAGE: Final = (LookupError, ValueError, TypeError, AttributeError, OverflowError)
+"""What it raises to follow the indices, shapes and names of a damaged file."""
 INTEGER_SHARE: Final = 0.9
 """The share of the multiply-adds that has to run in integers for a file to be called int8."""
 _NOTICEABLE: Final = 0.1

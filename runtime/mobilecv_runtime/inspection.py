@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from mobilecv_runtime.census import Census
+from mobilecv_runtime.census import DAMAGE, Census
 from mobilecv_runtime.coreml.model import CONTRACT_KEY as COREML_CONTRACT_KEY
 from mobilecv_runtime.coreml.model import read_coreml
 from mobilecv_runtime.coreml.schema import MINIMUM_IOS
 from mobilecv_runtime.digests import size_of
 from mobilecv_runtime.errors import BundleError, guest
-from mobilecv_runtime.onnx_layers import onnx_census
+from mobilecv_runtime.onnx_layers import onnx_census, read_onnx
 from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE, associated_file
 from mobilecv_runtime.spec import Labels
@@ -81,7 +81,10 @@ def inspect(path: Path) -> Inspection:
     inspector = INSPECTORS.get(path.suffix.lower())
     if inspector is None:
         raise BundleError(f"{path}: unknown kind of file; known are {', '.join(INSPECTORS)}")
-    return inspector(path)
+    try:
+        return inspector(path)
+    except DAMAGE as error:
+        raise BundleError(f"{path}: damaged ({error!r})") from error
 
 
 def _inspect_coreml(path: Path) -> Inspection:
@@ -151,13 +154,7 @@ def _tflite_tensor(graph: TfliteGraph, index: int) -> Tensor:
 
 def _inspect_onnx(path: Path) -> Inspection:
     onnx = guest("onnx", extra="onnx")
-    try:
-        model = onnx.load(str(path))
-    # protobuf's DecodeError is of another module in each of its implementations.
-    except Exception as error:
-        raise BundleError(f"{path}: not an ONNX model ({error})") from error
-    if not model.graph.node:
-        raise BundleError(f"{path}: not an ONNX model (it has no graph)")
+    model = read_onnx(path)
     sizes: Counter[str] = Counter()
     for weight in model.graph.initializer:
         kind = onnx.TensorProto.DataType.Name(weight.data_type).lower()

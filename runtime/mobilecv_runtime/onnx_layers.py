@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from mobilecv_runtime.census import Arithmetic, Census, Layer, peak_bytes
-from mobilecv_runtime.errors import guest
+from mobilecv_runtime.errors import BundleError, guest
 
 _WEIGHTS_PLACE: Final = {
     "Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "ConvInteger": 1, "MatMulInteger": 1,
@@ -51,6 +52,24 @@ _BITS: Final = {
 }  # fmt: skip
 _LARGE: Final = 1024
 """Values above which a constant cannot be a shape, an axis or a list of pads."""
+
+
+def read_onnx(path: Path) -> Any:
+    """Parse a file into an `onnx.ModelProto`.
+
+    Raises:
+        BundleError: If it is damaged, or no ONNX model.
+        MissingDependencyError: If onnx is not installed.
+    """
+    onnx = guest("onnx", extra="onnx")
+    try:
+        model = onnx.load(str(path))
+    # protobuf's DecodeError is of another module in each of its implementations.
+    except Exception as error:
+        raise BundleError(f"{path}: not an ONNX model ({error})") from error
+    if not model.graph.node:
+        raise BundleError(f"{path}: not an ONNX model (it has no graph)")
+    return model
 
 
 def onnx_census(model: Any) -> Census:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mobilecv_runtime.census import INTEGER_SHARE
-from mobilecv_runtime.errors import guest
-from mobilecv_runtime.onnx_layers import onnx_census
+from mobilecv_runtime.census import DAMAGE, INTEGER_SHARE
+from mobilecv_runtime.errors import BundleError
+from mobilecv_runtime.onnx_layers import onnx_census, read_onnx
 from mobilecv_runtime.spec import Precision
 from mobilecv_runtime.tflite_layers import TfliteGraph, quantisation_of, tflite_census
 
@@ -26,14 +26,16 @@ def precision_faults(path: Path, precision: Precision) -> tuple[str, ...]:
         BundleError: If the file is damaged.
         MissingDependencyError: If the package that parses it is not installed.
     """
-    match path.suffix:
-        case ".tflite":
-            return tuple(_tflite_faults(TfliteGraph.read(path), precision))
-        case ".onnx" if precision == "int8":
-            model = guest("onnx", extra="onnx").load(str(path))
-            return tuple(_share_faults(onnx_census(model).integer_share))
-        case _:
-            return ()
+    try:
+        match path.suffix:
+            case ".tflite":
+                return tuple(_tflite_faults(TfliteGraph.read(path), precision))
+            case ".onnx" if precision == "int8":
+                return tuple(_share_faults(onnx_census(read_onnx(path)).integer_share))
+            case _:
+                return ()
+    except DAMAGE as error:
+        raise BundleError(f"{path}: damaged ({error!r})") from error
 
 
 def _tflite_faults(graph: TfliteGraph, precision: Precision) -> Iterator[str]:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mobilecv_runtime import Bundle
 from mobilecv_runtime.census import Census, Layer, peak_bytes
+from mobilecv_runtime.errors import BundleError
 from mobilecv_runtime.inspection import inspect
 from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.precision import precision_faults
@@ -323,3 +324,24 @@ def test_every_exported_file_keeps_its_precision(exported: Path) -> None:
     bundle = Bundle.open(exported)
     for entry in bundle.manifest.artifacts:
         assert precision_faults(bundle.file(entry), entry.precision) == ()
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+def test_a_file_with_wrong_bytes_is_refused_in_one_line_if_at_all(
+    suffix: str, exported: Path, tmp_path: Path
+) -> None:
+    whole = (exported / f"digits-int8{suffix}").read_bytes()
+    path = tmp_path / f"a{suffix}"
+    random = np.random.default_rng(0)
+    refused: list[str] = []
+    for _ in range(40):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[random.integers(0, len(data), 8)] = random.integers(0, 256, 8)
+        path.write_bytes(data.tobytes())
+        for look in (inspect, lambda file: precision_faults(file, "int8")):
+            try:
+                look(path)
+            except BundleError as error:
+                refused.append(str(error))
+    assert refused
+    assert all(line.startswith(str(path)) for line in refused)
