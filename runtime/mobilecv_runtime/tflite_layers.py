@@ -53,22 +53,30 @@ class TfliteGraph:
 
     @classmethod
     def read(cls, path: Path) -> TfliteGraph:
-        """Parse a file.
+        """Parse a file; see `parse`."""
+        return cls.parse(path.read_bytes(), origin=str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, *, origin: str) -> TfliteGraph:
+        """Parse a model.
+
+        Args:
+            data: The bytes of a `.tflite`.
+            origin: Where they are from, for messages.
 
         Raises:
-            BundleError: If it is damaged, or no TFLite model.
+            BundleError: If they are damaged, or no TFLite model.
             MissingDependencyError: If ai-edge-litert is not installed.
         """
         schema = guest("ai_edge_litert.schema_py_generated", extra="tflite")
-        data = path.read_bytes()
         if data[4:8] != b"TFL3":
-            raise BundleError(f"{path}: not a TFLite model (its identifier is missing)")
+            raise BundleError(f"{origin}: not a TFLite model (its identifier is missing)")
         try:
             model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
             graph = model.subgraphs[0]
         # The generated reader raises whatever a wild offset leads to.
         except Exception as error:
-            raise BundleError(f"{path}: damaged ({error!r})") from error
+            raise BundleError(f"{origin}: damaged ({error!r})") from error
         names = _names(schema.BuiltinOperator)
         return cls(
             model=model,
