@@ -125,7 +125,10 @@ def export_command(
     calibration: Annotated[
         Path | None, typer.Option(help="A folder of photos, for the value ranges of int8.")
     ] = None,
-    calibration_images: Annotated[int, typer.Option(min=1, help="How many of them to use.")] = 200,
+    calibration_images: Annotated[
+        int,
+        typer.Option(min=1, help="How many of them to use, as many of each sub-folder as it has."),
+    ] = 200,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -445,10 +448,15 @@ def classify_command(
 @app.command("inspect", short_help="Print what a model file holds.")
 def inspect_command(
     file: Annotated[Path, typer.Argument(help="An artifact, a source model, or a bundle.")],
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Also each layer: arithmetic, multiply-adds, parameters."),
+    ] = False,
     as_json: _Json = False,
+    format_: _Format = Format.TABLE,
 ) -> None:
     """Print what a file holds: inputs, outputs, labels, preprocessing, operations, data types."""
-    from mobilecv.reports import inspection_lines
+    from mobilecv.reports import inspection_lines, layers_table
     from mobilecv.sources import SOURCES
     from mobilecv_runtime.bundle import Bundle
     from mobilecv_runtime.inspection import INSPECTORS, inspect
@@ -464,9 +472,13 @@ def inspect_command(
     else:
         found = [inspect(file)]
     if as_json:
-        _print_json(found[0].to_json())
+        _print_json(found[0].to_json(layers=layers))
         return
-    _say("\n\n".join("\n".join(inspection_lines(each)) for each in found))
+    for number, each in enumerate(found):
+        _say(("\n" if number else "") + "\n".join(inspection_lines(each)))
+        if layers and each.census is not None:
+            _say("")
+            _print_table(layers_table(each.census), format_)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from mobilecv.calibration import (
+    CalibrationPhotos,
+    Finding,
+    examine,
+    is_blank,
+    stratified_sample,
+)
 from mobilecv_runtime.errors import UsageError
-from mobilecv_runtime.photos import PhotoFolder, PreparedPhotos
-from mobilecv_runtime.spec import Contract, ImageInput, UInt8Array
+from mobilecv_runtime.images import upright_size
+from mobilecv_runtime.photos import Photo, PhotoFolder, PreparedPhotos
+from mobilecv_runtime.spec import Contract, ImageInput, Labels, UInt8Array
 
 GOLDEN_PHOTOS: Final = 16
 GOLDEN_PATTERNS: Final = 8
-_FEW: Final = 20
 _CALIBRATION_SEED: Final = 0
 _GOLDEN_SEED: Final = 1
 
@@ -36,17 +44,51 @@ class PhotoSet:
         return hashlib.sha256(self.pixels.tobytes()).hexdigest()
 
 
-def calibration_set(folder: Path, contract: Contract, count: int) -> PhotoSet:
-    """A seeded sample of a folder, prepared as the artifacts will see photos.
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSet(PhotoSet):
+    """The photos that int8 rests on, and what was found out about them."""
+
+    found: int
+    """How many photos the folder holds."""
+    folders: int
+    """Over how many sub-folders the sample is spread; 0 where the folder has none."""
+    findings: tuple[Finding, ...]
+
+
+def calibration_set(folder: Path, contract: Contract, count: int) -> CalibrationSet:
+    """A seeded sample of a folder, prepared as the artifacts will see photos, and examined.
 
     Raises:
-        UsageError: If the folder holds no photo that can be decoded.
+        UsageError: If the folder holds no photo that can be decoded, or only blank ones.
     """
-    photos = _sample(folder, contract, count, _CALIBRATION_SEED)
-    if len(photos.pixels) >= _FEW:
-        return photos
-    note = f"calibration: only {len(photos.pixels)} photos; 100 or more give steadier ranges"
-    return PhotoSet(pixels=photos.pixels, origin="photos", notes=(*photos.notes, note))
+    found = PhotoFolder.find(folder, contract.labels)
+    sample = stratified_sample(found.photos, folder, count, seed=_CALIBRATION_SEED)
+    kept, pixels, skipped = _prepared(folder, sample, contract.image)
+    if is_blank(pixels).all():
+        raise UsageError(
+            f"{folder}: all {len(pixels)} photos taken for calibration are blank (one colour all "
+            "over), so no value range can be measured; give photos of the kind that the app sees"
+        )
+    findings = examine(
+        CalibrationPhotos(
+            pixels=pixels,
+            sizes=[upright_size(photo.path) for photo in kept],
+            classes=[_class(photo, folder, contract.labels) for photo in kept],
+            image=contract.image,
+            strangers=_strangers(folder, found),
+        )
+    )
+    folders = {
+        photo.path.relative_to(folder).parts[0] for photo in kept if _is_inside(photo, folder)
+    }
+    return CalibrationSet(
+        pixels=pixels,
+        origin="photos",
+        notes=(*skipped, *(finding.line for finding in findings)),
+        found=len(found.photos),
+        folders=len(folders),
+        findings=findings,
+    )
 
 
 def golden_set(folder: Path | None, contract: Contract) -> PhotoSet:
@@ -66,12 +108,45 @@ def golden_set(folder: Path | None, contract: Contract) -> PhotoSet:
 
 def _sample(folder: Path, contract: Contract, count: int, seed: int) -> PhotoSet:
     found = PhotoFolder.find(folder, contract.labels).sample(count, seed=seed)
-    prepared = PreparedPhotos(found.photos, contract.image)
-    batches = [pixels for _, pixels in prepared.batches()]
-    notes = tuple(f"left out: {line}" for line in prepared.skipped)
+    _, pixels, skipped = _prepared(folder, found.photos, contract.image)
+    return PhotoSet(pixels=pixels, origin="photos", notes=skipped)
+
+
+def _prepared(
+    folder: Path, photos: Sequence[Photo], image: ImageInput
+) -> tuple[list[Photo], UInt8Array, tuple[str, ...]]:
+    """The photos that can be decoded, their pixels, and a line for each of the others."""
+    prepared = PreparedPhotos(photos, image)
+    batches = list(prepared.batches())
     if not batches:
         raise UsageError(f"{folder}: not one of its photos can be decoded ({prepared.skipped[0]})")
-    return PhotoSet(pixels=np.concatenate(batches), origin="photos", notes=notes)
+    kept = [photo for batch, _ in batches for photo in batch]
+    pixels = np.concatenate([pixels for _, pixels in batches])
+    return kept, pixels, tuple(f"left out: {line}" for line in prepared.skipped)
+
+
+def _is_inside(photo: Photo, folder: Path) -> bool:
+    """Whether a photo lies in a sub-folder."""
+    return photo.path.parent != folder
+
+
+def _class(photo: Photo, folder: Path, labels: Labels) -> str | None:
+    """The label that a photo's sub-folder bears, or the whole folder."""
+    if photo.truth is not None:
+        return labels.names[photo.truth]
+    return folder.name if folder.name in labels.names else None
+
+
+def _strangers(folder: Path, found: PhotoFolder) -> tuple[str, ...]:
+    """The names of the files that are no photos, hidden ones apart."""
+    photos = {photo.path for photo in found.photos}
+    return tuple(
+        sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and path not in photos and not path.name.startswith(".")
+        )
+    )
 
 
 def test_patterns(image: ImageInput) -> UInt8Array:

@@ -18,8 +18,9 @@ from mobilecv.apps import app_kind, check_showable, place_bundle, runnable
 from mobilecv.captures import Capture
 from mobilecv.conversion import Conversion, convert_all, with_bases
 from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
-from mobilecv.photosets import PhotoSet, calibration_set, golden_set
+from mobilecv.photosets import CalibrationSet, PhotoSet, calibration_set, golden_set
 from mobilecv.progress import SILENT, Progress
+from mobilecv.quantisation.coverage import Coverage, CoverageMeter
 from mobilecv.reopening import recorded
 from mobilecv.sources import trust
 from mobilecv.sources.base import SourceDescription
@@ -30,6 +31,7 @@ from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child, InProcess, Worker
 from mobilecv_runtime.digests import digest_of, size_of
 from mobilecv_runtime.errors import ConversionError, OutputError, UsageError
+from mobilecv_runtime.inspection import inspect
 from mobilecv_runtime.manifest import (
     ArtifactEntry,
     CalibrationEntry,
@@ -167,6 +169,10 @@ def export(
         if failures:
             _keep_log(writer, log)
         _raise_if_all_failed(wanted)
+        coverage = _coverage(conversions, calibration_file, log)
+        if coverage is not None and coverage.note is not None:
+            progress.note(coverage.note)
+            notes = (*notes, coverage.note)
         golden = ScoredImages.golden(images.pixels, scores)
         verdicts = {
             each.target.id: artifact_verdict(
@@ -187,7 +193,7 @@ def export(
                 labels_sha256=writer.write_labels(resolved.contract.labels),
                 source=_source_entry(description, path, name, output),
                 golden=writer.write_golden(images.pixels, scores, images.origin),
-                calibration=_calibration_entry(calibration),
+                calibration=_calibration_entry(calibration, coverage),
                 tools=_tools(description, capture, wanted),
                 artifacts=tuple(
                     _artifact_entry(each, resolved.contract, verdicts[each.target.id])
@@ -266,7 +272,7 @@ def _remember(loading: LoadOptions, path: Path, progress: Progress) -> None:
         progress.note(f"verify will ask again for what may run: {error}")
 
 
-def _calibration(options: ExportOptions, resolved: Resolved) -> PhotoSet | None:
+def _calibration(options: ExportOptions, resolved: Resolved) -> CalibrationSet | None:
     if options.calibration is None:
         return None
     return calibration_set(options.calibration, resolved.contract, options.calibration_images)
@@ -314,23 +320,49 @@ def _source_entry(
 
 def _artifact_entry(conversion: Conversion, contract: Contract, verdict: Verdict) -> ArtifactEntry:
     target = conversion.target
+    found = inspect(conversion.path)
     return ArtifactEntry(
         id=target.id,
         file=conversion.path.name,
         bytes=size_of(conversion.path),
         sha256=digest_of(conversion.path),
         precision=target.precision,
-        minimum_runtime=target.minimum_runtime,
+        minimum_runtime=found.minimum_runtime or target.minimum_runtime,
         input=target.input,
         output=target.output(contract.head),
         parity=verdict.to_json(),
+        census=found.census.record() if found.census else None,
     )
 
 
-def _calibration_entry(calibration: PhotoSet | None) -> CalibrationEntry | None:
+def _coverage(conversions: Sequence[Conversion], photos: Path | None, log: Path) -> Coverage | None:
+    """How steady the ranges of the int8 artifacts are; None if there are none."""
+    bases = {
+        each.target.starts_from
+        for each in conversions
+        if each.target.needs_calibration and not each.error
+    }
+    floats = [each.path for each in conversions if each.target.id in bases]
+    if photos is None or not floats:
+        return None
+    with Child(CoverageMeter, log=log) as child:
+        measured: Coverage | None = child.call("measure", floats[0], photos)
+    return measured
+
+
+def _calibration_entry(
+    calibration: CalibrationSet | None, coverage: Coverage | None
+) -> CalibrationEntry | None:
     if calibration is None:
         return None
-    return CalibrationEntry(images=len(calibration.pixels), sha256=calibration.sha256)
+    return CalibrationEntry(
+        images=len(calibration.pixels),
+        sha256=calibration.sha256,
+        found=calibration.found,
+        folders=calibration.folders,
+        findings=tuple(finding.to_json() for finding in calibration.findings),
+        coverage=coverage.to_json() if coverage else None,
+    )
 
 
 def _tools(

@@ -8,6 +8,7 @@ from typing import Any
 from mobilecv.pipeline import ExportReport
 from mobilecv.verification import SOURCE, VerifyReport
 from mobilecv_runtime.agreement import AGREEMENTS
+from mobilecv_runtime.census import Census
 from mobilecv_runtime.inspection import Inspection
 from mobilecv_runtime.report import (
     Table,
@@ -128,8 +129,50 @@ def inspection_lines(found: Inspection) -> Iterator[str]:
         yield f"  results    {_census(found.data_types)}"
     if found.operations:
         yield f"  operations {sum(found.operations.values())}: {_census(found.operations)}"
+    if found.census is not None:
+        yield from _census_lines(found.census)
+    if found.minimum_runtime is not None:
+        yield f"  runs in    {found.minimum_runtime} and later"
     for name, value in found.metadata.items():
         yield f"  {name}: {value}"
+
+
+def layers_table(census: Census) -> Table:
+    """Every layer with its multiply-adds, parameters and results."""
+    rows = [
+        (
+            layer.name,
+            layer.operation,
+            layer.arithmetic,
+            layer.weights,
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.output_bytes / 1024:,.1f}",
+        )
+        for layer in census.layers
+        if layer.output_bytes or layer.multiply_adds or layer.parameters
+    ]
+    columns = (
+        "layer", "operation", "arithmetic", "weights", "multiply-adds", "parameters", "result KiB",
+    )  # fmt: skip
+    return without_empty_columns(columns, rows, ("layer", "operation", "arithmetic", "weights"))
+
+
+def _census_lines(census: Census) -> Iterator[str]:
+    shares = ", ".join(f"{share:.1%} {name}" for name, share in census.shares.items())
+    kind = census.kind
+    rest = f" ({shares})" if shares else ""
+    yield f"  arithmetic {kind}: {census.multiply_adds:,} multiply-adds{rest}"
+    if census.weights:
+        yield f"  stored as  {_census(census.weights)}"
+    if census.integer_share and census.float_operations:
+        yield f"  in float   {_census(census.float_operations)}"
+    if census.uncounted:
+        yield f"  uncounted  {_census(census.uncounted)}: the true figures are larger"
+    yield (
+        f"  memory     results need {megabytes(census.peak_activation_bytes)} at one time, "
+        f"{megabytes(census.activation_bytes)} together"
+    )
 
 
 def _census(counts: Mapping[str, int]) -> str:

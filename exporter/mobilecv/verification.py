@@ -34,7 +34,7 @@ from mobilecv_runtime.runners.coreml import (
     has_apple_runtime,
 )
 from mobilecv_runtime.spec import FloatArray, Precision, UInt8Array, one_of
-from mobilecv_runtime.verdicts import scores_verdict, words_verdict
+from mobilecv_runtime.verdicts import precision_verdict, scores_verdict, words_verdict
 
 SOURCE = "source"
 EXECUTED = "(executed)"
@@ -311,6 +311,11 @@ class _Check:
 
     def _open(self, subject: _Subject) -> None:
         try:
+            path = self._bundle.file(subject.entry)
+            made_wrong = precision_verdict(path, subject.precision)
+            if made_wrong is not None:
+                self._verdicts[subject.id] = made_wrong
+                return
             runner = subject.make()
         except (MissingDependencyError, UnsupportedError) as error:
             self._verdicts[subject.id] = skipped(str(error))

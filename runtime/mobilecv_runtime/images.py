@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from mobilecv_runtime.errors import ImageError
 from mobilecv_runtime.spec import ImageInput, Resample, UInt8Array
@@ -35,6 +35,9 @@ _FILTERS: Final[dict[Resample, Image.Resampling]] = {
     "bicubic": Image.Resampling.BICUBIC,
     "nearest": Image.Resampling.NEAREST,
 }
+
+_TURNED: Final = (5, 6, 7, 8)
+"""The EXIF orientations that lay a photo on its side."""
 
 
 def prepare(photo: str | Path | Image.Image, image: ImageInput) -> UInt8Array:
@@ -78,6 +81,21 @@ def decode(photo: str | Path | Image.Image, *, gray: bool) -> Image.Image:
     # Pillow's decoders raise any of these on truncated or corrupt data.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
         raise ImageError(f"{name}: cannot be decoded ({error})") from error
+
+
+def upright_size(photo: Path) -> tuple[int, int]:
+    """The (width, height) of a photo file after rule 2, without decoding it.
+
+    Raises:
+        ImageError: If the file is missing, or no image.
+    """
+    try:
+        with Image.open(photo) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    except OSError as error:
+        raise ImageError(f"{photo}: not an image that Pillow can read") from error
+    return (height, width) if turned else (width, height)
 
 
 def _to_srgb(photo: Image.Image, *, gray: bool) -> Image.Image:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from mobilecv_runtime.census import DAMAGE, Census
 from mobilecv_runtime.coreml.model import CONTRACT_KEY as COREML_CONTRACT_KEY
 from mobilecv_runtime.coreml.model import read_coreml
 from mobilecv_runtime.coreml.schema import MINIMUM_IOS
 from mobilecv_runtime.digests import size_of
 from mobilecv_runtime.errors import BundleError, guest
+from mobilecv_runtime.onnx_layers import onnx_census, read_onnx
 from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE, associated_file
 from mobilecv_runtime.spec import Labels
+from mobilecv_runtime.tflite_age import minimum_release
+from mobilecv_runtime.tflite_layers import TfliteGraph, quantisation_of, text, tflite_census
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +54,16 @@ class Inspection:
     parameters: int | None = None
     """The number of weights; None where it is not known."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    census: Census | None = None
+    """Its layers, counted; None for formats that are not counted."""
+    minimum_runtime: str | None = None
+    """The oldest runtime that computes it rightly, such as `TFLite 1.14`; None if the format tells
+    in other words, or not."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The inspection as JSON values."""
-        return asdict(self)
+    def to_json(self, *, layers: bool = False) -> dict[str, Any]:
+        """The inspection as JSON values, with or without each layer."""
+        counted = self.census.to_json(layers=layers) if self.census else None
+        return {**asdict(replace(self, census=None)), "census": counted}
 
 
 def inspect(path: Path) -> Inspection:
@@ -70,7 +81,10 @@ def inspect(path: Path) -> Inspection:
     inspector = INSPECTORS.get(path.suffix.lower())
     if inspector is None:
         raise BundleError(f"{path}: unknown kind of file; known are {', '.join(INSPECTORS)}")
-    return inspector(path)
+    try:
+        return inspector(path)
+    except DAMAGE as error:
+        raise BundleError(f"{path}: damaged ({error!r})") from error
 
 
 def _inspect_coreml(path: Path) -> Inspection:
@@ -99,71 +113,52 @@ def _inspect_coreml(path: Path) -> Inspection:
 
 
 def _inspect_tflite(path: Path) -> Inspection:
-    schema = guest("ai_edge_litert.schema_py_generated", extra="tflite")
-    data = path.read_bytes()
-    if data[4:8] != b"TFL3":
-        raise BundleError(f"{path}: not a TFLite model (its identifier is missing)")
-    try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-        graph = model.subgraphs[0]
-    # The generated reader raises whatever a wild offset leads to.
-    except Exception as error:
-        raise BundleError(f"{path}: damaged ({error!r})") from error
-    ops = _names(schema.BuiltinOperator)
-    types = {number: name.lower() for number, name in _names(schema.TensorType).items()}
-    codes = [
-        _text(code.customCode)
-        or ops.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
-        for code in model.operatorCodes
-    ]
-    weights = [t for t in graph.tensors if model.buffers[t.buffer].data is not None]
+    graph = TfliteGraph.read(path)
     sizes: Counter[str] = Counter()
-    for tensor in weights:
-        sizes[types[tensor.type]] += _count(tensor.shape)
+    for index in range(len(graph.tensors)):
+        if graph.is_constant(index):
+            sizes[graph.type_of(index)] += math.prod(graph.shape_of(index))
     labels = associated_file(path, LABELS_FILE)
     contract = associated_file(path, CONTRACT_FILE)
+    census = tflite_census(graph)
     return Inspection(
         file=str(path),
-        format=f"TFLite, schema {model.version}",
+        format=f"TFLite, schema {graph.model.version}",
         bytes=size_of(path),
-        inputs=[_tflite_tensor(graph.tensors[index], types) for index in graph.inputs],
-        outputs=[_tflite_tensor(graph.tensors[index], types) for index in graph.outputs],
+        inputs=[_tflite_tensor(graph, index) for index in graph.inputs],
+        outputs=[_tflite_tensor(graph, index) for index in graph.outputs],
         labels=Labels.parse(labels, origin=str(path)).names if labels else None,
         contract=json.loads(contract) if contract else None,
         operations=dict(
             Counter(
-                codes[op.opcodeIndex] for s in model.subgraphs for op in s.operators
+                graph.op_name(op) for each in graph.model.subgraphs for op in each.operators
             ).most_common()
         ),
         data_types=dict(sizes.most_common()),
         parameters=sum(sizes.values()),
-        metadata={"description": text} if (text := _text(model.description)) else {},
+        metadata={"description": words} if (words := text(graph.model.description)) else {},
+        census=census,
+        minimum_runtime=minimum_release(census.layers, graph.noted_runtime),
     )
 
 
-def _tflite_tensor(tensor: Any, types: Mapping[int, str]) -> Tensor:
-    shape = "x".join(str(int(size)) for size in tensor.shape)
-    words = f"{types[tensor.type]} {shape}"
-    quantization = tensor.quantization
-    if quantization is not None and quantization.scale is not None and len(quantization.scale):
-        scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
+def _tflite_tensor(graph: TfliteGraph, index: int) -> Tensor:
+    tensor = graph.tensors[index]
+    words = f"{graph.type_of(index)} {'x'.join(map(str, graph.shape_of(index)))}"
+    quantisation = quantisation_of(tensor)
+    if quantisation is not None:
+        scale, zero_point = quantisation
         words += f", scale {scale:g}, zero point {zero_point}"
-    return Tensor(name=_text(tensor.name), type=words)
+    return Tensor(name=text(tensor.name), type=words)
 
 
 def _inspect_onnx(path: Path) -> Inspection:
     onnx = guest("onnx", extra="onnx")
-    try:
-        model = onnx.load(str(path))
-    # protobuf's DecodeError is of another module in each of its implementations.
-    except Exception as error:
-        raise BundleError(f"{path}: not an ONNX model ({error})") from error
-    if not model.graph.node:
-        raise BundleError(f"{path}: not an ONNX model (it has no graph)")
+    model = read_onnx(path)
     sizes: Counter[str] = Counter()
     for weight in model.graph.initializer:
         kind = onnx.TensorProto.DataType.Name(weight.data_type).lower()
-        sizes[kind] += _count(weight.dims)
+        sizes[kind] += math.prod(weight.dims)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     labels, contract = metadata.pop(LABELS_KEY, None), metadata.pop(CONTRACT_KEY, None)
     opset = next((entry.version for entry in model.opset_import if not entry.domain), 0)
@@ -179,6 +174,7 @@ def _inspect_onnx(path: Path) -> Inspection:
         data_types=dict(sizes.most_common()),
         parameters=sum(sizes.values()),
         metadata={**metadata, **({"description": model.doc_string} if model.doc_string else {})},
+        census=onnx_census(model),
     )
 
 
@@ -187,21 +183,6 @@ def _onnx_tensor(value: Any, onnx: Any) -> Tensor:
     kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
     sizes = (size.dim_param or size.dim_value or "?" for size in tensor.shape.dim)
     return Tensor(name=value.name, type=f"{kind} {'x'.join(map(str, sizes))}")
-
-
-def _names(numbers: type) -> dict[int, str]:
-    return {number: name for name, number in vars(numbers).items() if isinstance(number, int)}
-
-
-def _text(value: bytes | str | None) -> str:
-    return value.decode() if isinstance(value, bytes) else value or ""
-
-
-def _count(shape: Sequence[int] | None) -> int:
-    count = 1
-    for size in shape if shape is not None else ():
-        count *= int(size)
-    return count
 
 
 INSPECTORS: Final[Mapping[str, Callable[[Path], Inspection]]] = {

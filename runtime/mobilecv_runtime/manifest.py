@@ -99,6 +99,25 @@ class CalibrationEntry:
     images: int
     sha256: str
     """Digest of the prepared pixels, in order."""
+    found: int | None = None
+    """How many photos the folder held; None in manifests of before this was kept."""
+    folders: int | None = None
+    """Over how many sub-folders (classes) the images are spread; 0 where there were none."""
+    findings: tuple[Mapping[str, Any], ...] = ()
+    """What weakens the ranges: `kind`, `severity`, `message`, `share`."""
+    coverage: Mapping[str, Any] | None = None
+    """How far the ranges still moved between half of the images and all of them: `images`,
+    `median`, `worst`, `worst_tensor`; None if that was not measured."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys that say something."""
+        values = {**vars(self), "findings": [dict(finding) for finding in self.findings]}
+        return {key: value for key, value in values.items() if value not in (None, [])}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CalibrationEntry:
+        """Read what `to_json` wrote."""
+        return cls(**{**data, "findings": tuple(data.get("findings", ()))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +140,13 @@ class ArtifactEntry:
     """`name`, `dtype`."""
     parity: Mapping[str, Any]
     """The verdict at export time, on the golden images."""
+    census: Mapping[str, Any] | None = None
+    """What the file's arithmetic is; see `mobilecv_runtime.census.Census.record`. None for formats
+    that are not counted, and in manifests of before this was kept."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry without what was not counted."""
+        return {key: value for key, value in vars(self).items() if (key, value) != ("census", None)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,9 +183,9 @@ class Manifest:
             },
             "source": {**vars(self.source), **self.loading.to_json()},
             "golden": vars(self.golden),
-            "calibration": vars(self.calibration) if self.calibration else None,
+            "calibration": self.calibration.to_json() if self.calibration else None,
             "tools": dict(sorted(self.tools.items())),
-            "artifacts": [vars(artifact) for artifact in self.artifacts],
+            "artifacts": [artifact.to_json() for artifact in self.artifacts],
             "left_out": dict(self.left_out),
         }
 
@@ -192,7 +218,7 @@ class Manifest:
                 source=SourceEntry(**source),
                 loading=LoadingEntry(**loading),
                 golden=GoldenEntry(**data["golden"]),
-                calibration=CalibrationEntry(**calibration) if calibration else None,
+                calibration=CalibrationEntry.from_json(calibration) if calibration else None,
                 tools=data["tools"],
                 artifacts=tuple(ArtifactEntry(**entry) for entry in data["artifacts"]),
                 left_out=data["left_out"],

@@ -20,6 +20,7 @@ from mobilecv_runtime.parity import (
     skipped,
     tolerance_of,
 )
+from mobilecv_runtime.precision import precision_faults
 from mobilecv_runtime.runners import ArtifactRunner, open_runner
 from mobilecv_runtime.runners.base import Signature
 from mobilecv_runtime.spec import Color, Contract, FloatArray, Precision, UInt8Array
@@ -72,6 +73,9 @@ def artifact_verdict(
 ) -> Verdict:
     """Run one artifact on images and judge it; what cannot be run is skipped with the reason."""
     try:
+        made_wrong = precision_verdict(path, precision)
+        if made_wrong is not None:
+            return made_wrong
         runner = open_runner(path)
     except (MissingDependencyError, UnsupportedError) as error:
         return skipped(_without(path, error))
@@ -109,6 +113,11 @@ def contract_verdict(runner: ArtifactRunner, contract: Contract) -> Verdict | No
         else None,
     )
     return _differs(found)
+
+
+def precision_verdict(path: Path, precision: Precision) -> Verdict | None:
+    """What of a file contradicts the precision that it is sold under, if anything."""
+    return _differs(precision_faults(path, precision))
 
 
 def _image_fault(signature: Signature, contract: Contract) -> str | None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mobilecv_runtime.digests import digest_of
 from tests_shared import DIGITS, Cli, run_cli
@@ -151,6 +152,15 @@ def test_a_folder_of_nothing_but_corrupt_photos_is_refused(cli: Cli, tmp_path: P
     (tmp_path / "photos" / "a.jpg").write_bytes(b"broken")
     done = cli("export", DIGITS, "--calibration", "photos")
     refused(done, USAGE, "not one of its photos can be decoded")
+
+
+def test_a_folder_of_nothing_but_blank_photos_is_refused(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for level in (0, 100, 200):
+        Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / "photos" / f"{level}.png")
+    done = cli("export", DIGITS, "--to", "tflite-int8", "--calibration", "photos")
+    refused(done, USAGE, "all 3 photos taken for calibration are blank")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 def test_a_photo_that_cannot_be_read(cli: Cli, exported: Path, tmp_path: Path) -> None:

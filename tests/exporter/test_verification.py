@@ -215,3 +215,17 @@ def test_a_damaged_bundle_is_refused(bundle: Path) -> None:
     (bundle / "digits.onnx").write_bytes(b"")
     with pytest.raises(BundleError, match="changed since the export"):
         mobilecv.verify(bundle)
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+def test_a_float_file_in_the_place_of_the_int8_one_differs(suffix: str, bundle: Path) -> None:
+    """Its answers are better than promised, but it is not what was sold."""
+    float_file = (bundle / f"digits{suffix}").read_bytes()
+    (bundle / f"digits-int8{suffix}").write_bytes(float_file)
+    vouch(bundle)
+    report = mobilecv.verify(bundle, use_source=False)
+    outcomes = {row.id: row.verdict for row in report.rows}
+    verdict = outcomes[f"{suffix[1:]}-int8"]
+    assert verdict.outcome == "differs"
+    assert "only 0% of its multiply-adds run in integers" in verdict.reasons[0]
+    assert outcomes[suffix[1:]].outcome == "agrees"

@@ -32,6 +32,20 @@ def test_the_manifest_survives_reading(exported: Path) -> None:
     assert Bundle.open(exported).manifest.to_json() == manifest
 
 
+def test_a_manifest_of_before_the_census_is_read(bundle: Path) -> None:
+    path = bundle / "mobilecv.json"
+    manifest = json.loads(path.read_text())
+    manifest["calibration"] = {key: manifest["calibration"][key] for key in ("images", "sha256")}
+    for entry in manifest["artifacts"]:
+        entry.pop("census", None)
+    path.write_text(json.dumps(manifest))
+    read = Bundle.open(bundle).manifest
+    assert read.to_json() == manifest
+    assert read.calibration is not None
+    assert (read.calibration.found, read.calibration.findings) == (None, ())
+    assert all(entry.census is None for entry in read.artifacts)
+
+
 def test_golden_images_come_with_the_sources_scores(exported: Path) -> None:
     golden = Bundle.open(exported).golden
     assert golden.images.shape == (16, 32, 32, 3)

@@ -11,6 +11,7 @@ from typing import Any
 from mobilecv.sources.keras.configs import layers_of, name_of, read_config
 from mobilecv.sources.keras.files import check_file
 from mobilecv.sources.loading import LoadOptions
+from mobilecv.sources.keras.multiply_adds import keras_census
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.inspection import Inspection, Tensor
 
@@ -51,6 +52,7 @@ def inspect_keras(path: Path) -> Inspection:
         operations=dict(Counter(str(layer["class_name"]) for layer in layers).most_common()),
         data_types=dict(sizes.most_common()),
         parameters=sum(sizes.values()),
+        census=keras_census(config),
     )
 
 
