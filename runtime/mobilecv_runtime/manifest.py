@@ -111,6 +111,12 @@ class ArtifactEntry:
     """`name`, `dtype`."""
     parity: Mapping[str, Any]
     """The verdict at export time, on the golden images."""
+    rescue: Mapping[str, Any] | None = None
+    """What was done to make an int8 file agree with its float twin; None if nothing had to be."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as JSON values; an optional key only where it says something."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +155,7 @@ class Manifest:
             "golden": vars(self.golden),
             "calibration": vars(self.calibration) if self.calibration else None,
             "tools": dict(sorted(self.tools.items())),
-            "artifacts": [vars(artifact) for artifact in self.artifacts],
+            "artifacts": [artifact.to_json() for artifact in self.artifacts],
             "left_out": dict(self.left_out),
         }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from mobilecv.captures import Capture
+from mobilecv.quantisation.rescue.record import Record
 from mobilecv_runtime.spec import Contract, Precision
 
 Format: TypeAlias = Literal["coreml", "tflite", "onnx"]
@@ -30,6 +31,9 @@ class Job:
     gave no photos."""
     output: Path
     """The file or folder to write."""
+    rescue: Path | None = None
+    """An `.npy` file of the golden images' pixels, on which an int8 artifact must agree with its
+    float twin or be repaired; None to leave it as it comes out."""
 
     @property
     def description(self) -> str:
@@ -60,8 +64,8 @@ class Target:
     input: Mapping[str, Any]
     """The image input as the manifest tells it to apps."""
     output: Mapping[str, Any]
-    convert: Callable[[Job], None]
-    """Write the artifact.
+    convert: Callable[[Job], Record | None]
+    """Write the artifact; what was done to rescue it, if it had to be.
 
     Raises ConversionError when the converter fails and MissingDependencyError when it is absent."""
     starts_from: str | None = None
