@@ -47,14 +47,24 @@ def _folded() -> dict[str, list[np.ndarray]]:
     return folded
 
 
-def _build(weights: dict[str, list[np.ndarray]], squeeze: int = 0) -> keras.Model:
-    """The demo network without normalisations, with a squeeze-and-excite of some units or none."""
+def _build(
+    weights: dict[str, list[np.ndarray]], squeeze: int = 0, *, halved: bool = False
+) -> keras.Model:
+    """The demo network without normalisations.
+
+    Args:
+        weights: Kernel and bias of every layer.
+        squeeze: The units of a squeeze-and-excite, which comes with hard-swish; 0 for neither.
+        halved: Whether the residual sum is halved, by a layer through which nothing is equalised.
+    """
     activation = "hard_swish" if squeeze else "relu"
     image = keras.Input((32, 32, 3), name="image")
     x = layers.Conv2D(16, 3, strides=2, padding="same", name="first", activation=activation)(image)
     x = _block(x, 32, 1)
     shortcut = x
     x = layers.Add()([_block(x, 32, 2), shortcut])
+    if halved:
+        x = layers.Rescaling(0.5)(x)
     x = layers.MaxPooling2D(2)(x)
     x = layers.DepthwiseConv2D(3, padding="same", name="depthwise3", activation="relu")(x)
     if squeeze:
@@ -101,15 +111,20 @@ def _badly_scaled() -> keras.Model:
     return _build(weights)
 
 
-def _outlier() -> keras.Model:
+def _outlier(*, halved: bool = False) -> keras.Model:
     """One channel of the residual sum is five hundred times larger than the others."""
     weights, factors = _folded(), np.ones(32, np.float32)
     factors[5] = 500
     _scale(weights, "point1", factors)
     _scale(weights, "point2", factors)
     _unscale(weights, "depthwise2", factors)
-    _unscale(weights, "depthwise3", factors)
-    return _build(weights)
+    _unscale(weights, "depthwise3", factors / 2 if halved else factors)
+    return _build(weights, halved=halved)
+
+
+def _hopeless() -> keras.Model:
+    """The same outlier where no step reaches it: its makers do too much of the work for float."""
+    return _outlier(halved=True)
 
 
 def _offset() -> keras.Model:
@@ -141,6 +156,7 @@ MAKERS: Final[dict[str, Callable[[], keras.Model]]] = {
     "outlier": _outlier,
     "offset": _offset,
     "hard-swish": _hard_swish,
+    "hopeless": _hopeless,
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
-from mobilecv.quantisation.rescue.ladder import rescued_if_needed
+from mobilecv.quantisation.rescue.ladder import FloatFile, rescued_if_needed
 from mobilecv.quantisation.rescue.onnx_network import OnnxNetwork
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets.base import Job, Target
@@ -40,7 +40,8 @@ def _convert_int8(job: Job) -> Record | None:
         raise ConversionError("onnx-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
     made = rescued_if_needed(
-        lambda: bytes(quantisation.to_int8(base, photos, INPUT_NAME).SerializeToString()),
+        bytes(quantisation.to_int8(base, photos, INPUT_NAME).SerializeToString()),
+        FloatFile(model=bytes(base.SerializeToString()), suffix=".onnx"),
         lambda: OnnxNetwork.of(base),
         photos,
         np.load(job.rescue) if job.rescue else None,

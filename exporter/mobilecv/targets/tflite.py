@@ -11,7 +11,7 @@ from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME, OUTPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.quantisation import tflite as quantisation
-from mobilecv.quantisation.rescue.ladder import rescued_if_needed
+from mobilecv.quantisation.rescue.ladder import FloatFile, rescued_if_needed
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.quantisation.rescue.tflite_network import TfliteNetwork
 from mobilecv.targets import tflite_metadata
@@ -58,7 +58,8 @@ def _convert_int8(job: Job) -> Record | None:
         raise ConversionError("tflite-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
     made = rescued_if_needed(
-        lambda: quantisation.to_int8(base, photos),
+        quantisation.to_int8(base, photos),
+        FloatFile(model=base, suffix=".tflite"),
         lambda: TfliteNetwork(base),
         photos,
         np.load(job.rescue) if job.rescue else None,

@@ -42,7 +42,9 @@ class CorrectBiases:
             changed[weights.bias] = network.constant(weights.bias) - shift.astype(np.float32)
         if changed:
             yield dataclasses.replace(
-                candidate, network=network.with_constants(changed), words="biases corrected"
+                candidate,
+                network=network.with_constants(changed),
+                rewritten=(*candidate.rewritten, "biases corrected"),
             )
 
 

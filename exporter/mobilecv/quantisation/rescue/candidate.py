@@ -41,8 +41,19 @@ class Candidate:
     """The rule for value ranges; see `RANGE_RULES`."""
     in_float: tuple[str, ...] = ()
     """Layers that stay in float32, the most harmful first."""
-    words: str = "plain int8"
-    """What was changed last, for the report."""
+    rewritten: tuple[str, ...] = ()
+    """What was changed in the float network, for the report."""
+
+    @property
+    def words(self) -> str:
+        """What sets it apart from plain int8, for the report."""
+        words = [*self.rewritten]
+        if self.rule != self.network.usual_rule:
+            words.append(f"ranges by {self.rule}")
+        if self.in_float:
+            several = f"{len(self.in_float)} layers in float"
+            words.append(several if self.in_float[1:] else f"{self.in_float[0]} in float")
+        return ", ".join(words) or "plain int8"
 
     def quantised(self, context: Context) -> bytes:
         """The int8 file."""

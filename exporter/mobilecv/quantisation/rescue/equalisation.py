@@ -67,8 +67,12 @@ class Equalise:
         if not changed:
             return
         for rule in dict.fromkeys((network.usual_rule, candidate.rule)):
-            words = f"channels equalised, ranges by {rule}"
-            yield dataclasses.replace(candidate, network=network, rule=rule, words=words)
+            yield dataclasses.replace(
+                candidate,
+                network=network,
+                rule=rule,
+                rewritten=(*candidate.rewritten, "channels equalised"),
+            )
 
 
 def equalised(network: FloatNetwork, observed: Mapping[str, Observed]) -> FloatNetwork | None:

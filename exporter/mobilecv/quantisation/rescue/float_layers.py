@@ -39,11 +39,7 @@ class KeepInFloat:
                 continue
             budget -= layer.multiply_adds
             chosen.append(layer.name)
-            yield dataclasses.replace(
-                candidate,
-                in_float=(*chosen, *_carriers(network, chosen)),
-                words=f"{len(chosen)} layers in float" if chosen[1:] else f"{layer.name} in float",
-            )
+            yield dataclasses.replace(candidate, in_float=(*chosen, *_carriers(network, chosen)))
 
 
 def ranked(candidate: Candidate, context: Context) -> list[Layer]:

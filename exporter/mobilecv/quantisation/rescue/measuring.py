@@ -62,4 +62,5 @@ def divergence(expected: FloatArray, scores: FloatArray) -> float:
         return float("inf")
     true = np.maximum(expected.astype(np.float64), _FLOOR)
     found = np.maximum(scores.astype(np.float64), _FLOOR)
-    return float((true * np.log(true / found)).sum(axis=1).mean())
+    # Of almost equal scores, rounding may leave a sum below zero.
+    return max(float((true * np.log(true / found)).sum(axis=1).mean()), 0.0)

@@ -18,4 +18,4 @@ class OtherRanges:
         """One candidate per rule."""
         for rule in RANGE_RULES:
             if rule != candidate.rule:
-                yield dataclasses.replace(candidate, rule=rule, words=f"ranges by {rule}")
+                yield dataclasses.replace(candidate, rule=rule)

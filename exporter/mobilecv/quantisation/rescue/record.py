@@ -76,6 +76,11 @@ class Record:
                 f"{len(self.trials)} attempts ({plain:.0%} when plain, on {self.held_out} held-out "
                 f"photos); use {self.fallback}"
             )
+        if self.kept is self.trials[0]:
+            return (
+                f"agrees with ranges from every other photo: {kept:.1%} on {self.held_out} "
+                "held-out photos"
+            )
         return (
             f"rescued by {self.kept.words}: agreement {plain:.1%} -> {kept:.1%} on "
             f"{self.held_out} held-out photos"
