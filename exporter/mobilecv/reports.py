@@ -34,9 +34,8 @@ def export_table(report: ExportReport) -> Table:
 def rescue_tables(report: ExportReport) -> Iterator[Table]:
     """For every int8 artifact that had to be rescued: what was tried, and what each file costs."""
     for id_, record in report.rescues.items():
-        columns = (
-            f"{id_}, tried", "agreement", "size", "ms here", "verdict", "written", "unbeaten"
-        )  # fmt: skip
+        words = (f"{id_}, tried", "verdict", "written", "unbeaten")
+        columns = (words[0], "agreement", "size", "ms here", *words[1:])
         rows = [
             (
                 trial.words,
@@ -49,7 +48,7 @@ def rescue_tables(report: ExportReport) -> Iterator[Table]:
             )
             for trial in record.trials
         ]
-        yield without_empty_columns(columns, rows, columns[:2])
+        yield without_empty_columns(columns, rows, words)
 
 
 def export_lines(report: ExportReport) -> Iterator[str]:

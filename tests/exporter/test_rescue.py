@@ -123,7 +123,8 @@ def test_what_int8_cannot_hold_is_said(format_: str, fragile: Path) -> None:
     assert made.record.summary.endswith(f"use {format_}-fp16")
     assert made.record.to_json()["outcome"] == "not rescued"
     assert {trial.step for trial in made.record.trials} >= {"plain", "ranges", "layers in float"}
-    assert made.record.kept.divergence == min(t.divergence for t in made.record.front)
+    nearest = min(trial.divergence for trial in made.record.trials)
+    assert made.record.kept.divergence <= nearest / 0.9  # What gains less than a tenth is left.
 
 
 def test_a_file_that_agrees_stays_as_it_is(fragile: Path) -> None:
@@ -156,9 +157,15 @@ def test_equalisation_keeps_the_float_answers(format_: str, fragile: Path) -> No
     ]
     np.testing.assert_allclose(scores[0], scores[1], rtol=0, atol=1e-6)
     after = changed.observe(CALIBRATION[:20])
-    for group in groups(network):
-        (tensor,) = [name for name in group.tensors if name in before][:1]
-        assert spread(after[tensor]) <= spread(before[tensor])
+    uneven = [
+        tensor
+        for group in groups(network)
+        for tensor in group.tensors & before.keys()
+        if spread(before[tensor]) > 300
+    ]
+    assert len(uneven) >= 5
+    for tensor in uneven:
+        assert spread(after[tensor]) < 0.1 * spread(before[tensor])
 
 
 def spread(observed: Observed) -> float:
@@ -262,10 +269,11 @@ def test_a_range_holds_zero_and_nearly_all_values(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", set(RANGE_RULES) - {"minima and maxima"})
 def test_a_rare_spike_is_clipped(rule: str) -> None:
-    values = np.random.default_rng(0).normal(0, 1, 20000).astype(np.float32)
+    values = np.abs(np.random.default_rng(0).normal(0, 1, 400_000)).astype(np.float32)
     values[7] = 12
-    low, high = RANGE_RULES[rule](values, float(values.min()), 12.0)
-    assert -5 < low < 0 < high < 9
+    low, high = RANGE_RULES[rule](values, 0.0, 12.0)
+    assert low == 0
+    assert 3 < high < 9
 
 
 def test_a_model_that_gives_nan_is_refused() -> None:

@@ -32,6 +32,8 @@ _CANDIDATES: Final = np.linspace(1.0, 0.4, 41)
 """Shares of the full range that are tried."""
 _BINS: Final = 2048
 """Of the histogram that the entropy rule looks at: eight for every level."""
+_LEAST_SHARE: Final = 1e-9
+"""Of a histogram's mass in one bin; less would be infinitely unlike."""
 _OUTSIDE: Final = 0.05
 """The percentage of values that the percentile rule clips on either side."""
 _ANY_RANGE: Final = (0.0, 1.0)
@@ -181,30 +183,36 @@ def entropy_range(values: NDArray[np.float32], low: float, high: float) -> Range
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
         return _ANY_RANGE
+    counts, edges = np.histogram(values, _BINS, (low, high))
+    centres = (edges[1:] + edges[:-1]) / 2
     divergences = [
-        _divergence(values, low * share, high * share) for share in map(float, _CANDIDATES)
+        _divergence(counts, (centres >= low * share) & (centres <= high * share))
+        for share in _CANDIDATES
     ]
     share = float(_CANDIDATES[int(np.argmin(divergences))])
     return low * share, high * share
 
 
-def _divergence(values: NDArray[np.float32], low: float, high: float) -> float:
-    """Of the values' histogram, clipped ones at its ends, from that which 256 levels leave.
+def _divergence(counts: NDArray[np.int64], inside: NDArray[np.bool_]) -> float:
+    """Of a clipped histogram from that which 256 levels leave of it.
 
-    The level's mass is spread over those of its bins that were not empty, clipped values apart, so
-    that clipping shows.
+    A level's mass is spread over those of its bins that are not empty. Clipped values are not in
+    that mass, so that clipping shows.
+
+    Args:
+        counts: (bins,), the values in each bin.
+        inside: (bins,), whether a bin lies in the range that is tried.
     """
-    inside = values[(values >= low) & (values <= high)]
-    kept = np.histogram(inside, _BINS, (low, high))[0].astype(np.float64)
-    clipped = np.histogram(np.clip(values, low, high), _BINS, (low, high))[0].astype(np.float64)
-    by_level = kept.reshape(_LEVELS, -1)
-    filled = (clipped > 0).reshape(_LEVELS, -1)
-    spread = np.where(
-        filled, by_level.sum(1, keepdims=True) / np.maximum(filled.sum(1), 1)[:, None], 0
-    )
-    share = clipped[clipped > 0] / clipped.sum()
-    left = np.maximum(spread.ravel()[clipped > 0] / max(spread.sum(), 1), 1e-9)
-    return float((share * np.log(share / left)).sum())
+    kept = counts[inside].astype(np.float64)
+    first = int(inside.argmax())
+    clipped = kept.copy()
+    clipped[0] += counts[:first].sum()
+    clipped[-1] += counts[first + len(kept) :].sum()
+    level, filled = np.arange(len(kept)) * _LEVELS // len(kept), clipped > 0
+    mass = np.bincount(level, kept, _LEVELS) / np.maximum(np.bincount(level, filled, _LEVELS), 1)
+    true = clipped[filled] / clipped.sum()
+    found = np.maximum(mass[level][filled] / max(kept.sum(), 1), _LEAST_SHARE)
+    return float((true * np.log(true / found)).sum())
 
 
 RANGE_RULES: Final[Mapping[str, RangeRule]] = {
