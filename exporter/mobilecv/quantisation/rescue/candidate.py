@@ -19,7 +19,7 @@ class Context:
     """(count, height, width, channels): the photos that ranges and means come from. The held-out
     ones are not among them."""
     expected: FloatArray
-    """(count, labels): the float network's probabilities on the first of these photos."""
+    """(count, labels): the float network's probabilities on these photos."""
     _observed: list[tuple[FloatNetwork, dict[str, Observed]]] = field(default_factory=list)
 
     def observed(self, network: FloatNetwork) -> dict[str, Observed]:
