@@ -129,6 +129,13 @@ def export_command(
         int,
         typer.Option(min=1, help="How many of them to use, as many of each sub-folder as it has."),
     ] = 200,
+    rescue: Annotated[
+        bool,
+        typer.Option(
+            "--rescue/--no-rescue",
+            help="Repair an int8 file that does not agree with its float twin.",
+        ),
+    ] = True,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -225,6 +232,7 @@ def export_command(
         output=output,
         calibration=calibration,
         calibration_images=calibration_images,
+        rescue=rescue,
         images=images,
         force=force,
         timeout_s=timeout,
@@ -242,6 +250,8 @@ def export_command(
         _print_json(reports.export_json(report))
     else:
         _print_table(reports.export_table(report), format_)
+        for table in reports.rescue_tables(report):
+            _print_table(table, format_)
         _say("\n".join(reports.export_lines(report)))
     if report.failures:
         raise typer.Exit(ConversionError.exit_code)

@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mobilecv.progress import Progress
+from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets import TARGETS, Job, Target
 from mobilecv_runtime.child import Child
 from mobilecv_runtime.errors import MissingDependencyError, MobileCVError, WorkerError
@@ -29,14 +30,16 @@ class Conversion:
     seconds: float
     peak_memory: int
     """Of the worker process up to then, in bytes."""
+    rescue: Record | None = None
+    """What was done to rescue an int8 artifact; None if nothing had to be."""
 
 
 class Converter:
     """Lives in a worker process and runs conversions there."""
 
-    def convert(self, target: str, job: Job) -> None:
-        """Write one artifact; see `Target.convert` for what is raised."""
-        TARGETS[target].convert(job)
+    def convert(self, target: str, job: Job) -> Record | None:
+        """Write one artifact; see `Target.convert`."""
+        return TARGETS[target].convert(job)
 
 
 def with_bases(targets: Sequence[Target]) -> list[Target]:
@@ -91,12 +94,12 @@ class _Family:
     def convert(self, target: Target, job: Job, done: dict[str, Conversion]) -> Conversion:
         started = time.perf_counter()
         error = self._base_error(target, done)
-        memory = 0
+        memory, rescue = 0, None
         if error is None:
             try:
                 if self._child is None:
                     self._child = Child(Converter, log=self._log, timeout_s=self._timeout_s)
-                self._child.call("convert", target.id, job)
+                rescue = self._child.call("convert", target.id, job)
             except MobileCVError as raised:
                 error = raised
             memory = self._child.peak_memory if self._child else 0
@@ -108,6 +111,7 @@ class _Family:
             error=error,
             seconds=time.perf_counter() - started,
             peak_memory=memory,
+            rescue=rescue,
         )
 
     def _base_error(self, target: Target, done: dict[str, Conversion]) -> MobileCVError | None:

@@ -21,6 +21,7 @@ from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
 from mobilecv.photosets import CalibrationSet, PhotoSet, calibration_set, golden_set
 from mobilecv.progress import SILENT, Progress
 from mobilecv.quantisation.coverage import Coverage, CoverageMeter
+from mobilecv.quantisation.rescue.record import Record
 from mobilecv.reopening import recorded
 from mobilecv.sources import trust
 from mobilecv.sources.base import SourceDescription
@@ -58,6 +59,8 @@ class ExportOptions:
     """A folder of photos for the value ranges of int8."""
     calibration_images: int = 200
     """How many of them to use."""
+    rescue: bool = True
+    """Repair an int8 artifact that does not agree with its float twin."""
     images: Path | None = None
     """A folder of photos to keep golden images of; by default the calibration folder."""
     force: bool = False
@@ -85,6 +88,8 @@ class ExportReport:
     """Target id -> why `all` did not include it."""
     notes: Sequence[str] = field(default_factory=tuple)
     """What was assumed."""
+    rescues: Mapping[str, Record] = field(default_factory=dict)
+    """Target id -> what was done to rescue an int8 artifact that did not agree."""
     apps: Mapping[Path, str] = field(default_factory=dict)
     """App folder -> why the bundle was not put into it; empty if it was."""
 
@@ -142,10 +147,13 @@ def export(
         notes = _notes(resolved, images, calibration)
         for note in notes:
             progress.note(note)
-        calibration_file = None
+        calibration_file = rescue_file = None
         if calibration is not None:
             calibration_file = writer.work / "calibration.npy"
             np.save(calibration_file, calibration.pixels)
+        if options.rescue:
+            rescue_file = writer.work / "golden.npy"
+            np.save(rescue_file, images.pixels)
 
         def place(target: Target) -> Path:
             folder = writer.folder if target in targets else writer.work
@@ -159,6 +167,7 @@ def export(
                 base=place(TARGETS[target.starts_from]) if target.starts_from else None,
                 calibration=calibration_file,
                 output=place(target),
+                rescue=rescue_file,
             )
 
         conversions = convert_all(
@@ -219,6 +228,7 @@ def export(
         failures=failures,
         left_out=left_out,
         notes=notes,
+        rescues={each.target.id: each.rescue for each in wanted if each.rescue},
     )
 
 
@@ -332,6 +342,7 @@ def _artifact_entry(conversion: Conversion, contract: Contract, verdict: Verdict
         output=target.output(contract.head),
         parity=verdict.to_json(),
         census=found.census.record() if found.census else None,
+        rescue=conversion.rescue.to_json() if conversion.rescue else None,
     )
 
 

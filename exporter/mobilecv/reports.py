@@ -34,12 +34,34 @@ def export_table(report: ExportReport) -> Table:
     return without_empty_columns(columns, rows, ("target", "file", "verdict", "why"))
 
 
+def rescue_tables(report: ExportReport) -> Iterator[Table]:
+    """For every int8 artifact that had to be rescued: what was tried, and what each file costs."""
+    for id_, record in report.rescues.items():
+        words = (f"{id_}, tried", "verdict", "written", "unbeaten")
+        columns = (words[0], "agreement", "size", "ms here", *words[1:])
+        rows = [
+            (
+                trial.words,
+                f"{trial.agreement:.1%}",
+                megabytes(trial.bytes),
+                f"{trial.latency * 1000:.2f}",
+                "agrees" if trial.agrees else "differs",
+                "yes" if trial is record.kept else "",
+                "yes" if trial in record.front else "",
+            )
+            for trial in record.trials
+        ]
+        yield without_empty_columns(columns, rows, words)
+
+
 def export_lines(report: ExportReport) -> Iterator[str]:
     """What is to be said below that table."""
     for id_, reason in report.left_out.items():
         yield f"{id_}: left out: {reason}"
     for id_, reason in report.failures.items():
         yield f"{id_}: failed: {reason}"
+    for id_, record in report.rescues.items():
+        yield f"{id_}: {record.summary}"
     if report.failures:
         yield f"The converters' own words: {report.bundle.path / 'export.log'}"
     kind = report.bundle.manifest.golden.origin
@@ -58,6 +80,10 @@ def export_json(report: ExportReport) -> dict[str, Any]:
         "failures": dict(report.failures),
         "left_out": dict(report.left_out),
         "notes": list(report.notes),
+        "rescue_latency_ms": {
+            id_: [trial.latency * 1000 for trial in record.trials]
+            for id_, record in report.rescues.items()
+        },
         "apps": {str(project): reason or None for project, reason in report.apps.items()},
     }
 

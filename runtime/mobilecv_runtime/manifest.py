@@ -144,9 +144,12 @@ class ArtifactEntry:
     """What the file's arithmetic is; see `mobilecv_runtime.census.Census.record`. None for formats
     that are not counted, and in manifests of before this was kept."""
 
+    rescue: Mapping[str, Any] | None = None
+    """What was done to make an int8 file agree with its float twin; None if nothing had to be."""
+
     def to_json(self) -> dict[str, Any]:
-        """The entry without what was not counted."""
-        return {key: value for key, value in vars(self).items() if (key, value) != ("census", None)}
+        """The entry as JSON values; an optional key only where it says something."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

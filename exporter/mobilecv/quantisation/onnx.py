@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from mobilecv.quantisation.ranges import Range
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import UInt8Array
 
@@ -31,33 +36,83 @@ def to_int8(model: Any, photos: UInt8Array, input_name: str) -> Any:
     Raises:
         ConversionError: If ONNX Runtime's quantiser fails.
     """
+    fused = folded(model)
+    return _quantise(fused, _Photos(photos, input_name), head_nodes(fused), {})
+
+
+def to_int8_with(model: Any, ranges: Mapping[str, Range], in_float: Collection[str]) -> Any:
+    """Quantise as `to_int8` does, on ranges that are known.
+
+    Args:
+        model: What `folded` gave.
+        ranges: Tensor name -> (low, high).
+        in_float: The names of nodes to leave in float32.
+
+    Raises:
+        ConversionError: If ONNX Runtime's quantiser fails.
+    """
+    (image,) = model.graph.input
+    shape = [each.dim_value for each in image.type.tensor_type.shape.dim[1:]]
+    # ONNX Runtime asks for a photo whatever else it is told.
+    blank = _Photos(np.zeros((1, *shape), np.uint8), image.name)
+    overrides = {
+        # Its quantiser computes with float32 and refuses Python's float.
+        name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+        for name, (low, high) in ranges.items()
+    }
+    return _quantise(model, blank, [*head_nodes(model), *in_float], overrides)
+
+
+def folded(model: Any) -> Any:
+    """The model with batch normalisation folded into the convolutions.
+
+    Left apart, each of its steps is quantised anew: on the MLPerf Tiny ResNet8 that cost 4.5 points
+    of agreement.
+
+    Raises:
+        ConversionError: If ONNX Runtime fails at it.
+    """
     onnx = guest("onnx", extra="onnx")
-    tools = guest("onnxruntime.quantization", extra="onnx")
     shapes = guest("onnxruntime.quantization.shape_inference", extra="onnx")
     with tempfile.TemporaryDirectory() as folder:
-        source, fused, output = (
-            Path(folder, f"{step}.onnx") for step in ("float", "fused", "int8")
-        )
+        source, fused = Path(folder, "float.onnx"), Path(folder, "fused.onnx")
         source.write_bytes(model.SerializeToString())
-        try:
-            # Folds batch normalisation into the convolutions. Left apart, each of its steps is
-            # quantised anew: on the MLPerf Tiny ResNet8 that cost 4.5 points of agreement.
+        with _quantiser_errors():
             shapes.quant_pre_process(str(source), str(fused))
+        return onnx.load(str(fused))
+
+
+def _quantise(
+    model: Any, photos: _Photos, in_float: Sequence[str], overrides: Mapping[str, Any]
+) -> Any:
+    onnx = guest("onnx", extra="onnx")
+    tools = guest("onnxruntime.quantization", extra="onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        source, output = Path(folder, "fused.onnx"), Path(folder, "int8.onnx")
+        source.write_bytes(model.SerializeToString())
+        with _quantiser_errors():
             tools.quantize_static(
-                str(fused),
+                str(source),
                 str(output),
-                _Photos(photos, input_name),
+                photos,
                 quant_format=tools.QuantFormat.QDQ,
                 per_channel=True,
                 weight_type=tools.QuantType.QInt8,
                 activation_type=tools.QuantType.QUInt8,
-                nodes_to_exclude=_head_nodes(onnx.load(str(fused))),
+                nodes_to_exclude=list(in_float),
+                extra_options={"TensorQuantOverrides": dict(overrides)},
             )
-        # The quantiser raises whatever its operators raise.
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ConversionError(f"onnxruntime.quantization: {lines[0][:300]}") from error
         return onnx.load(str(output))
+
+
+@contextmanager
+def _quantiser_errors() -> Iterator[None]:
+    try:
+        yield
+    # The quantiser raises whatever its operators raise.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConversionError(f"onnxruntime.quantization: {lines[0][:300]}") from error
 
 
 class _Photos:
@@ -77,7 +132,7 @@ class _Photos:
         return next(self._feeds, None)
 
 
-def _head_nodes(model: Any) -> list[str]:
+def head_nodes(model: Any) -> list[str]:
     """The names of the nodes behind the logits."""
     makers = {output: node for node in model.graph.node for output in node.output}
     names, pending = [], [value.name for value in model.graph.output]

@@ -8,19 +8,18 @@ clips: on the MLPerf Tiny ResNet8 it cost a point of agreement and gave the imag
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from mobilecv.quantisation.ranges import best_ranges
+from mobilecv.quantisation.multiply_adds import LEAST_INTEGER_SHARE, integer_share
+from mobilecv.quantisation.ranges import Range, best_ranges
+from mobilecv.quantisation.tflite_graph import TfliteGraph
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import UInt8Array
 
 _HEAD_OPS: Final = frozenset({"SOFTMAX", "LOGISTIC", "SUB", "CONCATENATION"})
-_MULTIPLYING_OPS: Final = frozenset(
-    {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL"}
-)
 
 
 def to_float16(model: bytes) -> bytes:
@@ -52,8 +51,20 @@ def to_int8(model: bytes, photos: UInt8Array) -> bytes:
         photos: (count, height, width, channels), uint8: the calibration set.
 
     Raises:
-        ConversionError: If a multiplying operation is left in float, so that the file would be
-            int8 by name only.
+        ConversionError: If so much is left in float that the file would be int8 by name only.
+    """
+    return checked(to_int8_with(model, best_ranges(model, photos)))
+
+
+def to_int8_with(
+    model: bytes, ranges: Mapping[str, Range], in_float: Collection[str] = ()
+) -> bytes:
+    """Quantise as `to_int8` does, on ranges that are known.
+
+    Args:
+        model: A float `.tflite` with the signature `serving_default`.
+        ranges: Tensor name -> (low, high), of every tensor.
+        in_float: Operations to leave in float32, by the name of their first output.
     """
     recipe = [
         _entry("*", activation="INT"),
@@ -61,20 +72,29 @@ def to_int8(model: bytes, photos: UInt8Array) -> bytes:
         {"regex": ".*", "operation": "OUTPUT", "algorithm_key": "no_quantize", "op_config": {}},
         *(
             {
-                "regex": re.escape(name),
+                # The quantizer searches it in the operation's outputs, each with a semicolon.
+                "regex": f"^{re.escape(name)};",
                 "operation": "*",
                 "algorithm_key": "no_quantize",
                 "op_config": {},
             }
-            for name in _head_outputs(model)
+            for name in sorted({*head_outputs(TfliteGraph(model)), *in_float})
         ),
     ]
-    quantised = _quantise(model, recipe, best_ranges(model, photos))
-    left = _float_multiplications(quantised)
-    if left:
+    return _quantise(model, recipe, ranges)
+
+
+def checked(quantised: bytes) -> bytes:
+    """An int8 file, if it is one.
+
+    Raises:
+        ConversionError: If less than 90 % of its multiply-adds run in integers.
+    """
+    share = integer_share(quantised)
+    if share < LEAST_INTEGER_SHARE:
         raise ConversionError(
-            f"{len(left)} operations stayed in float ({', '.join(sorted(set(left)))}), so this "
-            "would not be an int8 model; use tflite-dynamic or tflite-fp16"
+            f"only {share:.1%} of the multiply-adds would run in integers, and a file below "
+            f"{LEAST_INTEGER_SHARE:.0%} is no int8 model; use tflite-dynamic or tflite-fp16"
         )
     return quantised
 
@@ -107,7 +127,7 @@ def _entry(operation: str, *, activation: str) -> dict[str, Any]:
     }
 
 
-def _quantise(model: bytes, recipe: Any, ranges: Mapping[str, tuple[float, float]] | None) -> bytes:
+def _quantise(model: bytes, recipe: Any, ranges: Mapping[str, Range] | None) -> bytes:
     quantizer = guest("ai_edge_quantizer.quantizer", extra="tflite").Quantizer(bytearray(model))
     quantizer.load_quantization_recipe(recipe)
     calibration: Any = ranges and {
@@ -123,58 +143,17 @@ def _quantise(model: bytes, recipe: Any, ranges: Mapping[str, tuple[float, float
     return bytes(result.quantized_model)
 
 
-def _head_outputs(model: bytes) -> list[str]:
+def head_outputs(graph: TfliteGraph) -> list[str]:
     """The tensors that the head's operations give: those behind the logits."""
-    graph = _Graph(model)
     makers = {int(out): op for op in graph.operators for out in op.outputs}
-    names, pending = [], [int(index) for index in graph.outputs]
+    names, pending = [], list(graph.outputs)
     while pending:
         index = pending.pop()
         op = makers.get(index)
-        if op is not None and _op_name(graph, op) in _HEAD_OPS:
-            names.append(_tensor_name(graph, index))
+        if op is not None and graph.op_name(op) in _HEAD_OPS:
+            names.append(graph.tensor_name(index))
             pending.extend(int(source) for source in op.inputs)
     return names
-
-
-def _float_multiplications(model: bytes) -> list[str]:
-    graph = _Graph(model)
-    float32 = graph.schema.TensorType.FLOAT32
-    return [
-        name
-        for op in graph.operators
-        if (name := _op_name(graph, op)) in _MULTIPLYING_OPS
-        and graph.tensors[int(op.inputs[0])].type == float32
-    ]
-
-
-class _Graph:
-    """The first subgraph of a `.tflite`, with the tables that its numbers point into."""
-
-    def __init__(self, model: bytes) -> None:
-        self.schema = guest("ai_edge_litert.schema_py_generated", extra="tflite")
-        unpacked = self.schema.ModelT.InitFromObj(self.schema.Model.GetRootAs(model, 0))
-        (graph,) = unpacked.subgraphs
-        self.operators, self.tensors, self.outputs = graph.operators, graph.tensors, graph.outputs
-        names = {
-            number: name
-            for name, number in vars(self.schema.BuiltinOperator).items()
-            if isinstance(number, int)
-        }
-        self.op_names = [
-            # Codes above 127 stand in the newer field only.
-            names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            for code in unpacked.operatorCodes
-        ]
-
-
-def _op_name(graph: _Graph, op: Any) -> str:
-    return str(graph.op_names[op.opcodeIndex])
-
-
-def _tensor_name(graph: _Graph, index: int) -> str:
-    name = graph.tensors[index].name
-    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _recipes() -> Any:

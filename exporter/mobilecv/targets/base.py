@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from mobilecv.captures import Capture
+from mobilecv.quantisation.rescue.record import Record
 from mobilecv_runtime.heads import Answer, Head
 from mobilecv_runtime.spec import Contract, Precision
 
@@ -39,6 +40,9 @@ class Job:
     gave no photos."""
     output: Path
     """The file or folder to write."""
+    rescue: Path | None = None
+    """An `.npy` file of the golden images' pixels, on which an int8 artifact must agree with its
+    float twin or be repaired; None to leave it as it comes out."""
 
     @property
     def description(self) -> str:
@@ -82,8 +86,8 @@ class Target:
     """The image input as the manifest tells it to apps."""
     output: Callable[[Head], Mapping[str, Any]]
     """What the manifest tells apps of the scores under a head."""
-    convert: Callable[[Job], None]
-    """Write the artifact.
+    convert: Callable[[Job], Record | None]
+    """Write the artifact; what was done to rescue it, if it had to be.
 
     Raises ConversionError when the converter fails and MissingDependencyError when it is absent."""
     starts_from: str | None = None

@@ -10,6 +10,9 @@ import numpy as np
 from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
+from mobilecv.quantisation.rescue.ladder import FloatFile, rescued_if_needed
+from mobilecv.quantisation.rescue.onnx_network import OnnxNetwork
+from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.onnx_from_tensorflow import from_tensorflow
 from mobilecv.targets.onnx_from_torch import from_torch
@@ -32,11 +35,21 @@ def _convert_float16(job: Job) -> None:
     _write(job, quantisation.to_float16(_base(job)))
 
 
-def _convert_int8(job: Job) -> None:
+def _convert_int8(job: Job) -> Record | None:
     if job.calibration is None:
         raise ConversionError("onnx-int8 was started without calibration photos")
-    photos = np.load(job.calibration, mmap_mode="r")
-    _write(job, quantisation.to_int8(_base(job), photos, INPUT_NAME))
+    base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
+    made = rescued_if_needed(
+        bytes(quantisation.to_int8(base, photos, INPUT_NAME).SerializeToString()),
+        FloatFile(
+            model=bytes(base.SerializeToString()), suffix=".onnx", answer=job.contract.head.answer
+        ),
+        lambda: OnnxNetwork.of(base),
+        photos,
+        np.load(job.rescue) if job.rescue else None,
+    )
+    _write(job, guest("onnx", extra="onnx").load_from_string(made.model))
+    return made.record
 
 
 def _base(job: Job) -> Any:

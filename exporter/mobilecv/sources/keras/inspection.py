@@ -10,8 +10,8 @@ from typing import Any
 
 from mobilecv.sources.keras.configs import layers_of, name_of, read_config
 from mobilecv.sources.keras.files import check_file
-from mobilecv.sources.loading import LoadOptions
 from mobilecv.sources.keras.multiply_adds import keras_census
+from mobilecv.sources.loading import LoadOptions
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.inspection import Inspection, Tensor
 

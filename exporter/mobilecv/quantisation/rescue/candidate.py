@@ -1,0 +1,73 @@
+"""One way to quantise a network, and where its parts are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mobilecv.quantisation.ranges import RANGE_RULES, Observed, ranges_by
+from mobilecv.quantisation.rescue.network import FloatNetwork
+from mobilecv_runtime.heads import Answer
+from mobilecv_runtime.spec import FloatArray, UInt8Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a step may look at besides the candidate."""
+
+    photos: UInt8Array
+    """(count, height, width, channels): the photos that ranges and means come from. The held-out
+    ones are not among them."""
+    expected: FloatArray
+    """(count, labels): the float network's scores on these photos."""
+    answer: Answer = "one label"
+    """What the scores are."""
+    _observed: list[tuple[FloatNetwork, dict[str, Observed]]] = field(default_factory=list)
+
+    def observed(self, network: FloatNetwork) -> dict[str, Observed]:
+        """What the network's tensors hold on the photos; measured once."""
+        for known, observed in self._observed:
+            if known is network:
+                return observed
+        observed = network.observe(self.photos)
+        self._observed.append((network, observed))
+        return observed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A float network, and how to quantise it."""
+
+    network: FloatNetwork
+    rule: str
+    """The rule for value ranges; see `RANGE_RULES`."""
+    in_float: tuple[str, ...] = ()
+    """Layers that stay in float32, the most harmful first."""
+    rewritten: tuple[str, ...] = ()
+    """What was changed in the float network, for the report."""
+
+    @property
+    def words(self) -> str:
+        """What sets it apart from plain int8, for the report."""
+        words = [*self.rewritten]
+        if self.rule != self.network.usual_rule:
+            words.append(f"ranges by {self.rule}")
+        if self.in_float:
+            several = f"{len(self.in_float)} layers in float"
+            words.append(several if self.in_float[1:] else f"{self.in_float[0]} in float")
+        return ", ".join(words) or "plain int8"
+
+    def quantised(self, context: Context) -> bytes:
+        """The int8 file."""
+        ranges = ranges_by(RANGE_RULES[self.rule], context.observed(self.network))
+        return self.network.quantised(ranges, self.in_float)
+
+
+class Step(Protocol):
+    """A rung of the ladder."""
+
+    name: str
+
+    def apply(self, candidate: Candidate, context: Context) -> Iterable[Candidate]:
+        """What to try next, starting from the best so far; the smallest change first."""

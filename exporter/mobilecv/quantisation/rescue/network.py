@@ -1,0 +1,105 @@
+"""A float network as the steps of the ladder see it, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilecv.quantisation.ranges import Observed, Range
+from mobilecv_runtime.spec import UInt8Array
+
+Floats: TypeAlias = NDArray[np.float32]
+Slot: TypeAlias = tuple[int, int]
+"""Where a constant goes in: (number of the operation, slot of its input)."""
+
+Kind: TypeAlias = Literal["weighted", "scalable", "moving", "other"]
+"""`weighted`: a convolution, depthwise convolution or dense layer with constant weights.
+`scalable`: f(s * x) = s * f(x) for every channel and every s > 0, such as ReLU, pooling and the sum
+of two tensors. `moving`: scalable, and no value is computed, such as padding with zeros.
+`other`: the rest."""
+
+SCALABLE_KINDS: Final = frozenset({"scalable", "moving"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """The constants of a weighted layer."""
+
+    slot: Slot
+    output_axis: int
+    """The axis of the output channels; int8 has a scale for each of them."""
+    input_axis: int | None
+    """The axis of the input channels, the same one for a depthwise convolution; None where input
+    channels are grouped otherwise, and cannot be scaled one by one."""
+    bias: Slot | None
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel meets its own weights only."""
+        return self.input_axis == self.output_axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One operation."""
+
+    name: str
+    """Of its first output tensor."""
+    kind: Kind
+    inputs: tuple[str, ...]
+    """The tensors that it works on, constants apart."""
+    weights: Weights | None = None
+    """Of a weighted layer."""
+    is_linear: bool = False
+    """Whether a weighted layer's output may be scaled by channel: it ends in nothing or a ReLU. A
+    ReLU6 cuts at 6 whatever the scale, so that no scaling through it is exact."""
+    is_head: bool = False
+    """Whether it stays in float anyway."""
+    multiply_adds: int = 0
+
+
+class FloatNetwork(Protocol):
+    """A float network that can be looked into, changed and quantised."""
+
+    suffix: str
+    """Of its files."""
+    usual_rule: str
+    """The rule of `RANGE_RULES` that plain int8 of this format rests on."""
+    fallback: str
+    """The target to use where int8 does not hold."""
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """All operations, in the order of execution."""
+
+    @property
+    def outputs(self) -> Collection[str]:
+        """The names of the tensors that the file gives out."""
+
+    def to_bytes(self) -> bytes:
+        """The float file."""
+
+    def constant(self, slot: Slot) -> Floats:
+        """A layer's constant."""
+
+    def with_constants(self, changed: Mapping[Slot, Floats]) -> Self:
+        """The network with other constants of the same shapes."""
+
+    def observe(self, photos: UInt8Array) -> dict[str, Observed]:
+        """What every tensor holds on photos.
+
+        Raises:
+            ConversionError: If one takes NaN or infinity.
+        """
+
+    def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
+        """The int8 file.
+
+        Args:
+            ranges: What each tensor is quantised on.
+            in_float: The names of layers to leave in float32.
+        """

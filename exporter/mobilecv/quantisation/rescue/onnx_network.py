@@ -1,0 +1,228 @@
+"""A float ONNX model as the steps of the ladder see it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from mobilecv.quantisation.onnx import folded, head_nodes, to_int8_with
+from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
+from mobilecv.quantisation.rescue.network import Floats, Kind, Layer, Slot, Weights
+from mobilecv_runtime.errors import guest
+from mobilecv_runtime.onnx_session import open_session
+from mobilecv_runtime.spec import UInt8Array
+
+_CHANNEL_AXIS = 1
+_IMAGE_MOVERS = frozenset({"Cast", "Transpose", "Identity"})
+"""What leaves the image's values as they are."""
+
+
+class OnnxNetwork:
+    """A float ONNX model with a uint8 NHWC image input, batch normalisation folded."""
+
+    suffix = ".onnx"
+    usual_rule = "minima and maxima"
+    fallback = "onnx-fp16"
+
+    def __init__(self, model: Any) -> None:
+        """Read the graph, and run it once for its shapes."""
+        onnx = guest("onnx", extra="onnx")
+        self._model, self._numpy = model, onnx.numpy_helper
+        self._constants = {each.name: each for each in model.graph.initializer}
+        (self._image,) = model.graph.input
+        for number, node in enumerate(model.graph.node):
+            # Nodes are left in float by name.
+            node.name = node.name or f"node_{number}"
+        self._names = {node.output[0]: node.name for node in model.graph.node}
+        size = [each.dim_value for each in self._image.type.tensor_type.shape.dim[1:]]
+        values = self._run(self._probe(), np.zeros((1, *size), np.uint8))
+        self._shapes: dict[str, tuple[int, ...]] = {
+            name: value.shape for name, value in values.items()
+        }
+        head = set(head_nodes(model))
+        self.layers = [
+            self._layer(number, node, node.name in head)
+            for number, node in enumerate(model.graph.node)
+        ]
+        self.outputs = {value.name for value in model.graph.output}
+
+    @classmethod
+    def of(cls, model: Any) -> OnnxNetwork:
+        """Take any float ONNX model.
+
+        Raises:
+            ConversionError: If its batch normalisation cannot be folded.
+        """
+        return cls(folded(model))
+
+    def to_bytes(self) -> bytes:
+        """See `FloatNetwork`."""
+        return bytes(self._model.SerializeToString())
+
+    def constant(self, slot: Slot) -> Floats:
+        """See `FloatNetwork`."""
+        number, place = slot
+        name = self._model.graph.node[number].input[place]
+        values: Floats = self._numpy.to_array(self._constants[name])
+        return values
+
+    def with_constants(self, changed: Mapping[Slot, Floats]) -> OnnxNetwork:
+        """See `FloatNetwork`."""
+        model = type(self._model)()
+        model.CopyFrom(self._model)
+        for (number, place), values in changed.items():
+            name = f"constant_{place}_of_{model.graph.node[number].name}"
+            # Nodes may share an initializer, so each gets its own.
+            model.graph.node[number].input[place] = name
+            for old in [each for each in model.graph.initializer if each.name == name]:
+                model.graph.initializer.remove(old)
+            model.graph.initializer.append(
+                self._numpy.from_array(np.ascontiguousarray(values, np.float32), name)
+            )
+        used = {name for node in model.graph.node for name in node.input}
+        for unused in [each for each in model.graph.initializer if each.name not in used]:
+            model.graph.initializer.remove(unused)
+        return OnnxNetwork(model)
+
+    def observe(self, photos: UInt8Array) -> dict[str, Observed]:
+        """See `FloatNetwork`."""
+        session, random = self._probe(), np.random.default_rng(0)
+        observed: dict[str, Observed] = {}
+        for photo in photos:
+            for name, values in self._run(session, photo[None]).items():
+                if values.dtype == np.float32 and values.size:
+                    tensor = observed.setdefault(name, Observed(name))
+                    tensor.add(values, _CHANNEL_AXIS if values.ndim > 1 else 0, random)
+        return observed
+
+    def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
+        """See `FloatNetwork`."""
+        pixels = dict.fromkeys(self._images() & ranges.keys(), PIXEL_RANGE)
+        nodes = [self._names[layer] for layer in sorted(in_float)]
+        model = to_int8_with(self._model, {**ranges, **pixels}, nodes)
+        return bytes(model.SerializeToString())
+
+    def _images(self) -> set[str]:
+        """The tensors that hold the image's own pixels."""
+        found = {self._image.name}
+        for node in self._model.graph.node:
+            if node.op_type in _IMAGE_MOVERS and node.input[0] in found:
+                found.add(node.output[0])
+        return found
+
+    def _probe(self) -> Any:
+        """A session that gives out every tensor."""
+        onnx = guest("onnx", extra="onnx")
+        model = type(self._model)()
+        model.CopyFrom(self._model)
+        known = {value.name for value in model.graph.output}
+        for node in model.graph.node:
+            model.graph.output.extend(
+                onnx.ValueInfoProto(name=name) for name in node.output if name not in known
+            )
+        return open_session(model.SerializeToString(), threads=1)
+
+    def _run(self, session: Any, photos: UInt8Array) -> dict[str, Any]:
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, {self._image.name: photos}), strict=True))
+
+    def _layer(self, number: int, node: Any, is_head: bool) -> Layer:  # noqa: FBT001
+        weights = self._weights(number, node)
+        return Layer(
+            name=node.output[0],
+            kind="weighted" if weights else self._kind(node),
+            inputs=tuple(name for name in node.input if name and name not in self._constants),
+            weights=weights,
+            is_linear=True,  # A ReLU is a node of its own here.
+            is_head=is_head,
+            multiply_adds=self._multiply_adds(node),
+        )
+
+    def _weights(self, number: int, node: Any) -> Weights | None:
+        if len(node.input) < 2 or node.input[1] not in self._constants:
+            return None
+        shape = tuple(self._constants[node.input[1]].dims)
+        attributes = self._attributes(node)
+        bias = (number, 2) if len(node.input) > 2 and node.input[2] in self._constants else None
+        groups = attributes.get("group", 1)
+        output_axis: int = 0
+        input_axis: int | None = 1
+        match node.op_type:
+            case "Conv" if groups > 1:
+                input_axis = 0 if groups == shape[0] and shape[1] == 1 else None
+            case "Conv":
+                pass
+            case "Gemm" if self._is_plain(attributes):
+                if not attributes.get("transB", 0):
+                    output_axis, input_axis = 1, 0
+            case "MatMul" if len(shape) == 2:
+                output_axis, input_axis = 1, 0
+            case _:
+                return None
+        return Weights(slot=(number, 1), output_axis=output_axis, input_axis=input_axis, bias=bias)
+
+    def _attributes(self, node: Any) -> dict[str, Any]:
+        helper = guest("onnx", extra="onnx").helper
+        return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+
+    @staticmethod
+    def _is_plain(attributes: Mapping[str, Any]) -> bool:
+        """Whether a Gemm is a dense layer."""
+        alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
+        return alpha == beta == 1 and not attributes.get("transA", 0)
+
+    def _kind(self, node: Any) -> Kind:
+        nothing: tuple[int, ...] = ()
+        before = self._shapes.get(node.input[0], nothing) if node.input else nothing
+        after = self._shapes.get(node.output[0], nothing)
+        same_channels = len(before) > 1 and before[1:2] == after[1:2]
+        match node.op_type:
+            case "Relu" | "LeakyRelu" | "AveragePool" | "GlobalAveragePool":
+                return "scalable"
+            case "Add" if self._sums(node):
+                return "scalable"
+            case "MaxPool":
+                return "moving"
+            case "ReduceMean" if same_channels and math.prod(after) == after[1]:
+                return "scalable"
+            case "Pad" if same_channels and self._pads_zeros(node):
+                return "moving"
+            case "Flatten" | "Reshape" | "Squeeze" if (
+                same_channels and math.prod(before) == before[1]
+            ):
+                return "moving"
+            case _:
+                return "other"
+
+    def _sums(self, node: Any) -> bool:
+        """Whether an addition takes two computed tensors of one shape."""
+        shapes = [self._shapes.get(name) for name in node.input]
+        return None not in shapes and shapes[0] == shapes[1]
+
+    def _pads_zeros(self, node: Any) -> bool:
+        if self._attributes(node).get("mode", b"constant") != b"constant":
+            return False
+        if len(node.input) < 3 or not node.input[2]:
+            return True
+        value = self._constants.get(node.input[2])
+        return value is not None and not self._numpy.to_array(value).any()
+
+    def _multiply_adds(self, node: Any) -> int:
+        """For one image; border pixels count as all others do."""
+        result = math.prod(self._shapes.get(node.output[0], ()))
+        match node.op_type:
+            case "Conv":
+                return result * math.prod(self._shape(node.input[1])[1:])
+            case "Gemm" | "MatMul":
+                axis = 0 if self._attributes(node).get("transA", 0) else -1
+                return result * self._shape(node.input[0])[axis]
+            case _:
+                return 0
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        if name in self._constants:
+            return tuple(self._constants[name].dims)
+        return tuple(self._shapes[name])

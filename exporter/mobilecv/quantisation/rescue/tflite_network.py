@@ -1,0 +1,129 @@
+"""A float `.tflite` as the steps of the ladder see it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from mobilecv.quantisation.multiply_adds import multiply_adds
+from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range, observe
+from mobilecv.quantisation.rescue.network import Floats, Kind, Layer, Slot, Weights
+from mobilecv.quantisation.tflite import head_outputs, to_int8_with
+from mobilecv.quantisation.tflite_graph import TfliteGraph
+from mobilecv_runtime.spec import UInt8Array
+
+_AXES: Final[Mapping[str, tuple[int, int]]] = {
+    "CONV_2D": (0, 3),
+    "DEPTHWISE_CONV_2D": (3, 3),
+    "FULLY_CONNECTED": (0, 1),
+}
+"""The axes of output and input channels in the weights."""
+_NO_ACTIVATION, _RELU = 0, 1
+
+
+class TfliteNetwork:
+    """A float `.tflite` without associated files."""
+
+    suffix = ".tflite"
+    usual_rule = "least squares"
+    fallback = "tflite-fp16"
+
+    def __init__(self, model: bytes) -> None:
+        """Read the graph."""
+        self._model, self._graph = model, TfliteGraph(model)
+        head = set(head_outputs(self._graph))
+        self.layers = [
+            self._layer(number, op, head) for number, op in enumerate(self._graph.operators)
+        ]
+        self.outputs = {self._graph.tensor_name(index) for index in self._graph.outputs}
+
+    def to_bytes(self) -> bytes:
+        """See `FloatNetwork`."""
+        return self._model
+
+    def constant(self, slot: Slot) -> Floats:
+        """See `FloatNetwork`."""
+        number, place = slot
+        return self._graph.constant(int(self._graph.operators[number].inputs[place]))
+
+    def with_constants(self, changed: Mapping[Slot, Floats]) -> TfliteNetwork:
+        """See `FloatNetwork`."""
+        graph = TfliteGraph(self._model)
+        for (number, place), values in changed.items():
+            graph.replace(number, place, values)
+        return TfliteNetwork(graph.to_bytes())
+
+    def observe(self, photos: UInt8Array) -> dict[str, Observed]:
+        """See `FloatNetwork`."""
+        return observe(self._model, photos)[0]
+
+    def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
+        """See `FloatNetwork`."""
+        image = self._graph.tensor_name(self._graph.inputs[0])
+        return to_int8_with(self._model, {**ranges, image: PIXEL_RANGE}, in_float)
+
+    def _layer(self, number: int, op: Any, head: Collection[str]) -> Layer:
+        graph = self._graph
+        name = graph.tensor_name(int(op.outputs[0]))
+        weights = self._weights(number, op)
+        activation = getattr(op.builtinOptions, "fusedActivationFunction", _NO_ACTIVATION)
+        return Layer(
+            name=name,
+            kind="weighted" if weights else self._kind(op),
+            inputs=tuple(
+                graph.tensor_name(int(index))
+                for index in op.inputs
+                if index >= 0 and not graph.is_constant(int(index))
+            ),
+            weights=weights,
+            is_linear=activation in (_NO_ACTIVATION, _RELU),
+            is_head=name in head,
+            multiply_adds=multiply_adds(graph, op),
+        )
+
+    def _weights(self, number: int, op: Any) -> Weights | None:
+        graph, kind = self._graph, self._graph.op_name(op)
+        if kind not in _AXES or not graph.is_constant(int(op.inputs[1])):
+            return None
+        output_axis, input_axis = _AXES[kind]
+        shape, channels = graph.shape(int(op.inputs[1])), graph.shape(int(op.inputs[0]))[-1]
+        has_bias = len(op.inputs) > 2 and graph.is_constant(int(op.inputs[2]))
+        return Weights(
+            slot=(number, 1),
+            output_axis=output_axis,
+            # Grouped convolutions and depth multipliers have another number there.
+            input_axis=input_axis if shape[input_axis] == channels else None,
+            bias=(number, 2) if has_bias else None,
+        )
+
+    def _kind(self, op: Any) -> Kind:
+        graph, source, result = self._graph, int(op.inputs[0]), int(op.outputs[0])
+        before, after = graph.shape(source), graph.shape(result)
+        same_channels = before[-1:] == after[-1:]
+        match graph.op_name(op):
+            case "RELU" | "LEAKY_RELU":
+                return "scalable"
+            case "ADD" if self._sums(op) and op.builtinOptions.fusedActivationFunction <= _RELU:
+                return "scalable"
+            case "AVERAGE_POOL_2D" if op.builtinOptions.fusedActivationFunction <= _RELU:
+                return "scalable"
+            case "MAX_POOL_2D" if op.builtinOptions.fusedActivationFunction <= _RELU:
+                return "moving"
+            case "MEAN" if same_channels:
+                axes = graph.constant(int(op.inputs[1]), np.int32).ravel()
+                return "other" if len(before) - 1 in axes % len(before) else "scalable"
+            case "PAD" if same_channels:
+                return "moving"
+            case "RESHAPE" if same_channels and math.prod(before) == before[-1]:
+                return "moving"
+            case _:
+                return "other"
+
+    def _sums(self, op: Any) -> bool:
+        """Whether an addition takes two computed tensors of one shape."""
+        graph, (one, other) = self._graph, (int(index) for index in op.inputs)
+        constant = graph.is_constant(one) or graph.is_constant(other)
+        return not constant and graph.shape(one) == graph.shape(other)

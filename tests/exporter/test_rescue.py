@@ -1,0 +1,332 @@
+"""Int8 files that plain quantisation breaks, and what the rescue makes of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import jsonschema
+import numpy as np
+import onnx
+import pytest
+
+import mobilecv_runtime
+from digits_images import draw_digits
+from mobilecv.quantisation import onnx as onnx_quantisation
+from mobilecv.quantisation import tflite as tflite_quantisation
+from mobilecv.quantisation.multiply_adds import integer_share, multiply_adds
+from mobilecv.quantisation.ranges import RANGE_RULES, Observed
+from mobilecv.quantisation.rescue.bias_correction import mean_shift
+from mobilecv.quantisation.rescue.candidate import Context
+from mobilecv.quantisation.rescue.equalisation import equalised, groups
+from mobilecv.quantisation.rescue.float_layers import LARGEST_FLOAT_SHARE
+from mobilecv.quantisation.rescue.ladder import (
+    FEWEST_PHOTOS,
+    FloatFile,
+    Made,
+    rescue,
+    rescued_if_needed,
+)
+from mobilecv.quantisation.rescue.measuring import divergence, scores_of
+from mobilecv.quantisation.rescue.network import FloatNetwork, Kind, Layer, Weights
+from mobilecv.quantisation.rescue.onnx_network import OnnxNetwork
+from mobilecv.quantisation.rescue.tflite_network import TfliteNetwork
+from mobilecv.quantisation.tflite_graph import TfliteGraph
+from mobilecv.targets.tflite_metadata import without_files
+from mobilecv_runtime.errors import ConversionError
+from mobilecv_runtime.spec import FloatArray, UInt8Array
+from tests_shared import Cli
+
+# LiteRT says so whenever tensors are looked into, which is what measuring ranges is.
+pytestmark = pytest.mark.filterwarnings("ignore:.*experimental_preserve_all_tensors:UserWarning")
+
+FIXED_BY: Final = {
+    "badly-scaled": "channels equalised",
+    "outlier": "channels equalised",
+    "offset": "in float",
+    "hard-swish": "in float",
+}
+CALIBRATION: Final = draw_digits("train", seed=7)[0][:200]
+TEST: Final = draw_digits("test", seed=8)[0]
+GOLDEN: Final = TEST[:16]
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the models of `make_fragile_models.py`."""
+    folder = tmp_path_factory.mktemp("fragile")
+    script = Path(__file__).with_name("make_fragile_models.py")
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder
+
+
+def tflite(folder: Path, name: str) -> tuple[TfliteNetwork, bytes]:
+    model = without_files((folder / f"{name}.tflite").read_bytes())
+    return TfliteNetwork(model), tflite_quantisation.to_int8(model, CALIBRATION)
+
+
+def onnx_(folder: Path, name: str) -> tuple[OnnxNetwork, bytes]:
+    model = onnx.load(str(folder / f"{name}.onnx"))
+    plain = onnx_quantisation.to_int8(model, CALIBRATION, "image")
+    return OnnxNetwork.of(model), bytes(plain.SerializeToString())
+
+
+FORMATS: Final = {"tflite": tflite, "onnx": onnx_}
+
+
+def twin(network: FloatNetwork) -> FloatFile:
+    return FloatFile(model=network.to_bytes(), suffix=network.suffix)
+
+
+def agreement(network: FloatNetwork, model: bytes) -> float:
+    """The share of test photos with the float network's top-1 label, near-ties not forgiven."""
+    best = [
+        scores_of(file, network.suffix, TEST).scores.argmax(axis=1)
+        for file in (network.to_bytes(), model)
+    ]
+    return float((best[0] == best[1]).mean())
+
+
+@pytest.mark.parametrize(
+    ("format_", "name"),
+    [*(("tflite", name) for name in FIXED_BY), ("onnx", "badly-scaled"), ("onnx", "hard-swish")],
+)
+def test_what_plain_int8_breaks_is_rescued(format_: str, name: str, fragile: Path) -> None:
+    network, plain = FORMATS[format_](fragile, name)
+    assert agreement(network, plain) < 0.9
+    made = rescued_if_needed(plain, twin(network), lambda: network, CALIBRATION, GOLDEN)
+    assert made.record is not None
+    assert made.record.kept.agrees, made.record.summary
+    assert FIXED_BY[name] in made.record.kept.words
+    assert made.record.kept is made.record.trials[-1]  # Nothing larger was tried.
+    assert agreement(network, made.model) >= 0.97
+    assert_little_is_in_float(network, made)
+
+
+def assert_little_is_in_float(network: FloatNetwork, made: Made) -> None:
+    assert made.record is not None
+    work = {layer.name: layer.multiply_adds for layer in network.layers}
+    in_float = sum(work[name] for name in made.record.kept.in_float)
+    assert in_float <= LARGEST_FLOAT_SHARE * sum(work.values())
+    if network.suffix == ".tflite":
+        assert integer_share(made.model) == pytest.approx(1 - in_float / sum(work.values()))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_int8_cannot_hold_is_said(format_: str, fragile: Path) -> None:
+    network, _ = FORMATS[format_](fragile, "hopeless")
+    made = rescue(network, CALIBRATION, GOLDEN)
+    assert made.record is not None
+    assert "int8 cannot hold this network: agreement" in made.record.summary
+    assert made.record.summary.endswith(f"use {format_}-fp16")
+    assert made.record.to_json()["outcome"] == "not rescued"
+    assert {trial.step for trial in made.record.trials} >= {"plain", "ranges", "layers in float"}
+    nearest = min(trial.divergence for trial in made.record.trials)
+    assert made.record.kept.divergence <= nearest / 0.9  # What gains less than a tenth is left.
+
+
+def test_a_file_that_agrees_stays_as_it_is(fragile: Path) -> None:
+    network, _ = tflite(fragile, "badly-scaled")
+    made = rescued_if_needed(
+        network.to_bytes(), twin(network), lambda: network, CALIBRATION, GOLDEN
+    )
+    assert made == Made(model=network.to_bytes(), record=None)
+
+
+@pytest.mark.parametrize(
+    ("photos", "golden"), [(CALIBRATION, None), (CALIBRATION[: FEWEST_PHOTOS - 1], GOLDEN)]
+)
+def test_without_leave_or_photos_nothing_is_rescued(
+    photos: UInt8Array, golden: UInt8Array | None, fragile: Path
+) -> None:
+    network, plain = tflite(fragile, "badly-scaled")
+    assert rescued_if_needed(plain, twin(network), lambda: network, photos, golden).record is None
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_equalisation_keeps_the_float_answers(format_: str, fragile: Path) -> None:
+    network, _ = FORMATS[format_](fragile, "badly-scaled")
+    before = network.observe(CALIBRATION[:20])
+    assert len(groups(network)) == 6
+    changed = equalised(network, before)
+    assert changed is not None
+    scores = [
+        scores_of(each.to_bytes(), each.suffix, TEST[:50]).scores for each in (network, changed)
+    ]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=0, atol=1e-6)
+    after = changed.observe(CALIBRATION[:20])
+    uneven = [
+        tensor
+        for group in groups(network)
+        for tensor in group.tensors & before.keys()
+        if spread(before[tensor]) > 300
+    ]
+    assert len(uneven) >= 5
+    for tensor in uneven:
+        assert spread(after[tensor]) < 0.1 * spread(before[tensor])
+
+
+def spread(observed: Observed) -> float:
+    peaks = observed.channel_peaks
+    assert peaks is not None
+    return float(peaks.max() / peaks[peaks > 0].min())
+
+
+class Outline:
+    """A network of layers only."""
+
+    suffix, usual_rule, fallback = ".none", "least squares", "none"
+
+    def __init__(self, layers: Sequence[Layer], outputs: Collection[str]) -> None:
+        self.layers, self.outputs = layers, outputs
+
+    def constant(self, slot: tuple[int, int]) -> FloatArray:  # noqa: ARG002
+        return np.ones((4, 4), np.float32)
+
+    def to_bytes(self) -> bytes:
+        raise NotImplementedError
+
+    def with_constants(self, changed: Mapping[tuple[int, int], FloatArray]) -> Outline:
+        raise NotImplementedError
+
+    def observe(self, photos: UInt8Array) -> dict[str, Observed]:
+        raise NotImplementedError
+
+    def quantised(
+        self, ranges: Mapping[str, tuple[float, float]], in_float: Collection[str]
+    ) -> bytes:
+        raise NotImplementedError
+
+
+def dense(name: str, source: str, *, is_linear: bool = True) -> Layer:
+    weights = Weights(slot=(0, 1), output_axis=0, input_axis=1, bias=None)
+    return Layer(name=name, kind="weighted", inputs=(source,), weights=weights, is_linear=is_linear)
+
+
+def plain_layer(name: str, kind: Kind, *sources: str) -> Layer:
+    return Layer(name=name, kind=kind, inputs=sources)
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([dense("a", "image"), dense("b", "a")], [{"a"}]),
+        ([dense("a", "image"), plain_layer("r", "scalable", "a"), dense("b", "r")], [{"a", "r"}]),
+        # A ReLU6 cuts at 6 whatever the scale.
+        ([dense("a", "image", is_linear=False), dense("b", "a")], []),
+        # A hard-swish is not scalable.
+        ([dense("a", "image"), plain_layer("h", "other", "a"), dense("b", "h")], []),
+        # A residual sum ties all its makers together.
+        (
+            [
+                dense("a", "image"),
+                dense("c", "a"),
+                plain_layer("s", "scalable", "a", "c"),
+                dense("b", "s"),
+            ],
+            [{"a", "c", "s"}],
+        ),
+        # What is read elsewhere too must keep its values.
+        (
+            [
+                dense("a", "image"),
+                dense("c", "a"),
+                plain_layer("o", "other", "a"),
+                plain_layer("b", "other", "c", "o"),
+            ],
+            [],
+        ),
+    ],
+)
+def test_only_what_scales_exactly_is_equalised(
+    layers: list[Layer], expected: list[set[str]]
+) -> None:
+    assert [group.tensors for group in groups(Outline(layers, {"b"}))] == expected
+
+
+def test_the_mean_shift_is_that_of_rounded_weights() -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(5, 3, 3, 4)).astype(np.float32)
+    inputs = random.normal(2, 1, size=(2000, 3, 3, 4))
+    steps = np.abs(values).max(axis=(1, 2, 3), keepdims=True) / 127
+    rounded = np.round(values / steps) * steps
+    expected = np.einsum("nhwi,ohwi->o", inputs, rounded - values) / len(inputs)
+    place = Weights(slot=(0, 1), output_axis=0, input_axis=3, bias=None)
+    shift = mean_shift(values, inputs.mean(axis=(0, 1, 2)), place)
+    np.testing.assert_allclose(shift, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("rule", RANGE_RULES)
+def test_a_range_holds_zero_and_nearly_all_values(rule: str) -> None:
+    values = np.random.default_rng(0).normal(5, 1, 5000).astype(np.float32)
+    low, high = RANGE_RULES[rule](values, float(values.min()), float(values.max()))
+    assert low == 0
+    assert np.percentile(values, 99) < high <= values.max()
+    assert RANGE_RULES[rule](np.zeros(9, np.float32), 0.0, 0.0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("rule", set(RANGE_RULES) - {"minima and maxima"})
+def test_a_rare_spike_is_clipped(rule: str) -> None:
+    values = np.abs(np.random.default_rng(0).normal(0, 1, 400_000)).astype(np.float32)
+    values[7] = 12
+    low, high = RANGE_RULES[rule](values, 0.0, 12.0)
+    assert low == 0
+    assert 3 < high < 9
+
+
+def test_a_model_that_gives_nan_is_refused() -> None:
+    with pytest.raises(ConversionError, match="NaN or infinity in hidden"):
+        Observed("hidden").add(np.array([[1, np.nan]], np.float32), -1, np.random.default_rng(0))
+
+
+def test_the_share_of_integer_work_is_counted(fragile: Path) -> None:
+    network, plain = tflite(fragile, "offset")
+    graph = TfliteGraph(network.to_bytes())
+    work = [count for op in graph.operators if (count := multiply_adds(graph, op))]
+    # 3x3 convolutions of 16x16, pointwise ones, and the ten scores; see `models/train_digits.py`.
+    assert work == [
+        256 * 16 * 27, 256 * 16 * 9, 256 * 16 * 32, 256 * 32 * 9, 256 * 32 * 32, 64 * 32 * 9,
+        64 * 32 * 64, 64 * 10,
+    ]  # fmt: skip
+    assert integer_share(network.to_bytes()) == 0
+    assert integer_share(plain) == 1
+
+
+def test_a_file_that_is_mostly_float_is_not_called_int8(fragile: Path) -> None:
+    network, _ = tflite(fragile, "offset")
+    heavy = max(network.layers, key=lambda layer: layer.multiply_adds)
+    observed = Context(photos=CALIBRATION[:4], expected=TEST[:1]).observed(network)
+    ranges = {name: (each.low, each.high + 1) for name, each in observed.items()}
+    half = network.quantised(ranges, {heavy.name})
+    with pytest.raises(ConversionError, match=r"only 6\d\.\d% of the multiply-adds"):
+        tflite_quantisation.checked(half)
+
+
+def test_divergence_is_zero_only_for_the_same_answers() -> None:
+    same = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    assert divergence(same, same) == 0
+    assert divergence(same, same[::-1]) > 0.5
+    assert divergence(same, np.full((2, 2), np.nan, np.float32)) == float("inf")
+
+
+def test_an_export_rescues_unless_told_not_to(
+    cli: Cli, fragile: Path, digits_photos: Path, tmp_path: Path
+) -> None:
+    words = ("export", fragile / "badly-scaled.h5", "--to", "tflite-int8", "--preset", "tf",
+             "--calibration", digits_photos / "calibration")  # fmt: skip
+    assert cli(*words, "--no-rescue", "-o", "plain").returncode == 1
+    done = cli(*words, "-o", "rescued", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads(done.stdout)["manifest"]
+    schema = Path(mobilecv_runtime.__file__).parent / "schema" / "mobilecv-1.schema.json"
+    jsonschema.validate(manifest, json.loads(schema.read_text()))
+    (artifact,) = manifest["artifacts"]
+    assert artifact["parity"]["outcome"] == "agrees"
+    assert artifact["rescue"]["trials"][-1]["change"] == "channels equalised"
+    assert mobilecv_runtime.Bundle.open(tmp_path / "rescued").manifest.to_json() == manifest
+    plain = json.loads((tmp_path / "plain" / "mobilecv.json").read_text())
+    assert "rescue" not in plain["artifacts"][0]
