@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from mobilecv.sources import trust
+from mobilecv.sources.architectures import Architecture
 from mobilecv.sources.loading import LoadOptions
-from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import BundleError, UsageError
