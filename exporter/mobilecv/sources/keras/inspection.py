@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mobilecv.sources.keras.files import check_file
+from mobilecv.sources.keras.files import kind_of
+from mobilecv.sources.keras.weights_files import open_weights
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.inspection import Inspection, Tensor
 
@@ -18,13 +19,14 @@ _OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 
 
 def inspect_keras(path: Path) -> Inspection:
-    """Read architecture and weights of an `.h5` or `.keras` file.
+    """Read architecture and weights of an `.h5` or `.keras` file, or layers and shapes of weights.
 
     Raises:
         SourceError: If it is missing, damaged, or no Keras model.
         MissingDependencyError: If h5py is not installed.
     """
-    check_file(path)
+    if kind_of(path) == "weights":
+        return _inspect_weights(path)
     h5py = guest("h5py", extra="keras")
     try:
         if zipfile.is_zipfile(path):
@@ -53,6 +55,33 @@ def inspect_keras(path: Path) -> Inspection:
         operations=dict(Counter(str(layer["class_name"]) for layer in layers).most_common()),
         data_types=dict(sizes.most_common()),
         parameters=sum(sizes.values()),
+    )
+
+
+def _inspect_weights(path: Path) -> Inspection:
+    """Every layer of a file of weights, with the shapes of its weights."""
+    sizes: Counter[str] = Counter()
+    shapes: dict[str, str] = {}
+    with open_weights(path) as file:
+        for layer in file.layers:
+            shapes[layer.title] = ", ".join(
+                "x".join(map(str, shape)) or "one value" for shape in layer.shapes
+            )
+            for _, weight in layer.weights:
+                sizes[str(weight.dtype)] += int(weight.size)
+        version = file.version
+    return Inspection(
+        file=str(path),
+        format=f"Keras weights without an architecture, Keras {version}",
+        bytes=path.stat().st_size,
+        inputs=[],
+        outputs=[],
+        labels=None,
+        contract=None,
+        operations={},
+        data_types=dict(sizes.most_common()),
+        parameters=sum(sizes.values()),
+        metadata=shapes,
     )
 
 

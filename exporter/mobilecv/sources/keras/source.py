@@ -11,7 +11,7 @@ import numpy as np
 from mobilecv.captures.tensorflow import TensorFlowGraph, tensorflow_module
 from mobilecv.sources.base import SourceDescription, StatedInput
 from mobilecv.sources.keras.files import check_file
-from mobilecv.sources.keras.framework import convertible_operations, keras_module
+from mobilecv.sources.keras.framework import convertible_operations, keras_module, limit_threads
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv_runtime.errors import SourceError
 from mobilecv_runtime.spec import FloatArray, HeadKind
@@ -56,10 +56,8 @@ class KerasSource:
             MissingDependencyError: If TensorFlow or Keras is not installed.
         """
         check_file(path, loading)
-        keras, tensorflow = keras_module(), tensorflow_module()
-        if threads is not None:
-            tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-            tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+        keras = keras_module()
+        limit_threads(threads)
         try:
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         # Keras raises whatever the layer at fault raises.
