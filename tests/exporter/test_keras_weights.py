@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mobilecv.options import ModelOptions, resolve
-from mobilecv.reopening import loading_of
+from mobilecv.reopening import loading_of, recorded
 from mobilecv.sources import LoadOptions, StatedInput, check_source_file, trust
 from mobilecv.sources.architectures import Architecture
 from mobilecv.sources.keras.configs import read_config
@@ -23,6 +23,7 @@ from mobilecv.sources.keras.inspection import inspect_keras
 from mobilecv.sources.keras.matching import match
 from mobilecv.sources.keras.opening import open_keras
 from mobilecv_runtime.bundle import Bundle
+from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import SourceError, UsageError
 from tests_shared import Cli
 
@@ -87,6 +88,12 @@ def test_a_json_config_builds_the_network_without_running_code(files: Path) -> N
     loading = LoadOptions(architecture=str(files / "build.json"))
     answers_as_saved(files / "build.h5", loading)
     assert trust.recall(loading, files / "build.h5") == loading
+
+
+def test_a_config_is_recorded_with_its_place_and_digest(files: Path) -> None:
+    entry = recorded(LoadOptions(architecture=str(files / "build.json")), files / "bundle")
+    assert entry.architecture == "../build.json"
+    assert entry.architecture_sha256 == digest_of(files / "build.json")
 
 
 def test_a_yaml_config_with_tuples_builds_the_same(own: Path) -> None:
@@ -210,6 +217,16 @@ def test_names_win_over_places_where_both_sides_know_the_same() -> None:
     wanted = [Layer("a", "layers/conv"), Layer("b", "layers/conv_1")]
     pairs = match(saved, wanted, "w.h5", "net").pairs
     assert [one.name for one, _ in pairs] == [other.name for _, other in pairs] == ["a", "b"]
+
+
+def test_places_do_not_win_over_names_that_people_gave() -> None:
+    saved = [Layer("stem", "0"), Layer("neck", "1"), Layer("old_head", "2")]
+    wanted = [Layer("neck", "0"), Layer("stem", "1"), Layer("head", "2")]
+    with pytest.raises(SourceError, match=r"the layer head \(2x2\) would stay at random values"):
+        match(saved, wanted, "w.h5", "net")
+    wanted = [Layer("conv_2", "0"), Layer("conv_1", "1"), Layer("conv_3", "2")]
+    saved = [Layer("conv_1", "0"), Layer("conv_2", "1"), Layer("conv_4", "2")]
+    assert "found by their order" in match(saved, wanted, "w.h5", "net").notes[0]
 
 
 def test_weights_of_theano_and_of_keras_before_1_are_refused(own: Path) -> None:

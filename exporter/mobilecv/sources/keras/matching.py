@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any, Final, Protocol
 from mobilecv_runtime.errors import SourceError
 
 _SHOWN: Final = 4
+_NUMBERED: Final = re.compile(r".*_\d+")
+"""A name as Keras gives them, whose number depends on what was built before."""
 
 
 class Holder(Protocol):
@@ -44,8 +47,9 @@ def match(
     """Find the weights of every layer.
 
     Names that are the same on both sides decide. Where they are not, as with the numbers that Keras
-    gives (`conv2d_7`), the places do, if there are as many and every shape agrees. Else names
-    decide as far as they go, as `load_weights(by_name=True)` does.
+    gives (`conv2d_7`), the places do, if there are as many, every shape agrees and no name that
+    people gave says otherwise. Else names decide as far as they go, as they do for
+    `load_weights(by_name=True)`.
 
     Args:
         saved: The layers of the file that have weights.
@@ -62,7 +66,11 @@ def match(
     named = {each.name: each for each in saved} if _tells(saved) else {}
     placed = {each.place: each for each in saved}
     names = {each.name for each in wanted} if _tells(wanted) else set()
-    same_places = placed.keys() == {each.place for each in wanted}
+    same_places = placed.keys() == {each.place for each in wanted} and not any(
+        each.name in named and named[each.name].place != each.place
+        for each in wanted
+        if not _NUMBERED.fullmatch(each.name)
+    )
     if names and names == named.keys():
         pairs = [(named[each.name], each) for each in wanted]
         _check_shapes(pairs, name, architecture)
