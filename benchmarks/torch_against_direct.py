@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from mobilecv.captures import TorchProgram
-from mobilecv.sources.pytorch.architectures import Architecture
+from mobilecv.sources.architectures import Architecture
 from mobilecv.targets import TARGETS, Job
 from mobilecv_runtime.onnx_session import open_session
 from mobilecv_runtime.spec import PRESETS, Contract, Head, ImageInput, Labels

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.zoo.rows import LABELS, Row
 from mobilecv.photosets import test_patterns
-from mobilecv.sources.pytorch.architectures import Architecture
+from mobilecv.sources.architectures import Architecture
 from mobilecv_runtime.photos import PhotoFolder, PreparedPhotos
 from mobilecv_runtime.spec import PRESETS, ImageInput, Preprocessing
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mobilecv.sources import trust
+from mobilecv.sources.architectures import Architecture
 from mobilecv.sources.keras.custom_objects import CustomObjects
 from mobilecv.sources.loading import LoadOptions
-from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import BundleError, UsageError

@@ -64,7 +64,7 @@ def test_a_published_architecture_brings_its_own_size_and_preprocessing(
 ) -> None:
     import torch
 
-    from mobilecv.sources.pytorch.architectures import Architecture
+    from mobilecv.sources.architectures import Architecture
 
     network = Architecture.parse(architecture).build({"num_classes": 4}, tmp_path)
     torch.save(network.state_dict(), tmp_path / "weights.pth")

@@ -8,9 +8,9 @@ import pytest
 
 from mobilecv.options import ModelOptions, resolve
 from mobilecv.sources import LoadOptions, StatedInput, check_source_file, open_session, wrap_model
+from mobilecv.sources.architectures import Architecture
 from mobilecv.sources.loading import parse_architecture_args
 from mobilecv.sources.pytorch import zoo
-from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv_runtime.errors import MissingDependencyError, SourceError, UsageError
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from mobilecv.reopening import loading_of, recorded
 from mobilecv.sources import LoadOptions, StatedInput, open_session, trust
-from mobilecv.sources.pytorch.architectures import Architecture
+from mobilecv.sources.architectures import Architecture
 from mobilecv.writing import BundleWriter
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.digests import digest_of

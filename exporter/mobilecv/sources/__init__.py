@@ -18,6 +18,7 @@ from mobilecv.sources.base import (
 from mobilecv.sources.keras import files as keras_files
 from mobilecv.sources.keras import source as keras
 from mobilecv.sources.keras.inspection import inspect_keras
+from mobilecv.sources.keras.opening import open_keras
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions, refuse_custom_objects
 from mobilecv.sources.pytorch import files as torch_files
 from mobilecv.sources.pytorch import source as pytorch
@@ -38,9 +39,7 @@ class SourceKind:
     inspect: Callable[[Path], Inspection]
 
 
-_KERAS: Final = SourceKind(
-    check=keras_files.check_file, load=keras.KerasSource.load, inspect=inspect_keras
-)
+_KERAS: Final = SourceKind(check=keras_files.check_file, load=open_keras, inspect=inspect_keras)
 _TORCH: Final = SourceKind(
     check=pytorch.check_file, load=pytorch.TorchSource.load, inspect=inspect_torch
 )

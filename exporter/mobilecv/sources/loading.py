@@ -19,7 +19,8 @@ class LoadOptions:
 
     architecture: str | None = None
     """Who builds the network for a file that holds weights only: `torchvision.models:resnet18`,
-    `timm:efficientnet_b0`, `package.module:build`, or `my_model.py:build`."""
+    `timm:efficientnet_b0`, `keras.applications:InceptionV3`, `package.module:build`,
+    `my_model.py:build`, or for Keras a config, `model.json`."""
     architecture_args: Mapping[str, Any] = field(default_factory=dict)
     """The keyword arguments it is called with."""
     allow_pickle: bool = False

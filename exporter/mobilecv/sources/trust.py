@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from mobilecv.sources.architectures import Architecture
 from mobilecv.sources.keras.custom_objects import CustomObjects
 from mobilecv.sources.loading import LoadOptions
-from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import OutputError
 
@@ -85,7 +85,7 @@ def _claims(loading: LoadOptions, source: Path, folder: Path) -> list[dict[str, 
     claims: list[dict[str, Any]] = []
     if loading.architecture is not None:
         architecture = Architecture.parse(loading.architecture)
-        if not architecture.is_published:
+        if architecture.runs_code:
             arguments = dict(loading.architecture_args)
             claims.append({**_code(architecture, folder), "arguments": arguments})
     if loading.custom_objects is not None:

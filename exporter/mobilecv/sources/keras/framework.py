@@ -18,6 +18,14 @@ def keras_module() -> Any:
     return guest("keras", extra="keras")
 
 
+def limit_threads(threads: int | None) -> None:
+    """Let TensorFlow use that many threads; None for its default."""
+    if threads is not None:
+        tensorflow = tensorflow_module()
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+
+
 @contextmanager
 def convertible_operations() -> Iterator[None]:
     """Trace Keras with operations that every converter knows.

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mobilecv.sources.keras.configs import layers_of, name_of, read_config
-from mobilecv.sources.keras.files import check_file
+from mobilecv.sources.keras.files import kind_of
 from mobilecv.sources.keras.multiply_adds import keras_census
-from mobilecv.sources.loading import LoadOptions
+from mobilecv.sources.keras.weights_files import open_weights
 from mobilecv_runtime.errors import SourceError, guest
 from mobilecv_runtime.inspection import Inspection, Tensor
 
@@ -19,13 +19,14 @@ _OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 
 
 def inspect_keras(path: Path) -> Inspection:
-    """Read architecture and weights of a Keras file of any age.
+    """Read architecture and weights of a Keras file of any age, or layers and shapes of weights.
 
     Raises:
         SourceError: If it is missing, damaged, or no Keras model.
         MissingDependencyError: If h5py is not installed.
     """
-    check_file(path, LoadOptions(allow_code=True))  # nothing in it is run
+    if kind_of(path) == "weights":
+        return _inspect_weights(path)
     stored = read_config(path)
     config = stored.config
     h5py = guest("h5py", extra="keras")
@@ -53,6 +54,33 @@ def inspect_keras(path: Path) -> Inspection:
         data_types=dict(sizes.most_common()),
         parameters=sum(sizes.values()),
         census=keras_census(config),
+    )
+
+
+def _inspect_weights(path: Path) -> Inspection:
+    """Every layer of a file of weights, with the shapes of its weights."""
+    sizes: Counter[str] = Counter()
+    shapes: dict[str, str] = {}
+    with open_weights(path) as file:
+        for layer in file.layers:
+            shapes[layer.title] = ", ".join(
+                "x".join(map(str, shape)) or "one value" for shape in layer.shapes
+            )
+            for _, weight in layer.weights:
+                sizes[str(weight.dtype)] += int(weight.size)
+        version = file.version
+    return Inspection(
+        file=str(path),
+        format=f"Keras weights without an architecture, Keras {version}",
+        bytes=path.stat().st_size,
+        inputs=[],
+        outputs=[],
+        labels=None,
+        contract=None,
+        operations={},
+        data_types=dict(sizes.most_common()),
+        parameters=sum(sizes.values()),
+        metadata=shapes,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mobilecv.captures.tensorflow import TensorFlowGraph, tensorflow_module
 from mobilecv.sources.base import SourceDescription, StatedInput
 from mobilecv.sources.keras.files import check_file
-from mobilecv.sources.keras.framework import convertible_operations, keras_module
+from mobilecv.sources.keras.framework import convertible_operations, keras_module, limit_threads
 from mobilecv.sources.keras.whole_models import load_whole_model
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv_runtime.errors import SourceError
@@ -59,10 +59,7 @@ class KerasSource:
             MissingDependencyError: If TensorFlow or Keras is not installed.
         """
         check_file(path, loading)
-        tensorflow = tensorflow_module()
-        if threads is not None:
-            tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-            tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+        limit_threads(threads)
         model, repairs = load_whole_model(path, loading)
         return cls(model, str(path), repairs)
 

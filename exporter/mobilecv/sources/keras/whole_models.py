@@ -40,21 +40,10 @@ def load_whole_model(path: Path, loading: LoadOptions) -> tuple[Any, tuple[str, 
     stored = read_config(path)
     check_code(path, stored.config, loading)
     keras = keras_module()
-    objects = _objects(keras, loading)
-    is_archive = zipfile.is_zipfile(path)
     try:
-        if is_archive:
-            _check_known(keras, stored.config, objects)
-            model = _load_archive(keras, path, objects, loading)
-            repairs: list[str] = []
-        else:
-            rewritten = rewrite(stored, _custom_names(loading))
-            _check_known(keras, rewritten.config, objects)
-            model, repairs = _load_hdf5(keras, path, stored, rewritten, objects, loading)
-        if is_channels_first(model):
-            with keras.saving.custom_object_scope(objects):
-                model = with_channels_last(model)
-            repairs.append("channels first: the network was turned to channels last")
+        load = _load_archive if zipfile.is_zipfile(path) else _load_hdf5
+        model, repairs = load(path, stored, loading)
+        model, turned = channels_last(model, loading)
     except MobileCVError as error:
         raise type(error)(f"{path}: {error}") from error
     # Keras raises whatever the layer at fault raises.
@@ -65,22 +54,23 @@ def load_whole_model(path: Path, loading: LoadOptions) -> tuple[Any, tuple[str, 
         raise SourceError(
             f"{path}: Keras {keras.__version__} cannot load it: {message}{advice}"
         ) from error
-    return model, tuple(repairs)
+    return model, (*repairs, *turned)
 
 
-def _load_archive(keras: Any, path: Path, objects: dict[str, Any], loading: LoadOptions) -> Any:
-    with keras.saving.custom_object_scope(objects):
-        return keras.models.load_model(path, compile=False, safe_mode=not loading.allow_code)
+def network_of(stored: StoredConfig, loading: LoadOptions) -> tuple[Any, Rewritten]:
+    """Build the network of a config of any age, of random weights.
 
+    Returns:
+        The `keras.Model`, and what was rewritten for the installed Keras.
 
-def _load_hdf5(
-    keras: Any,
-    path: Path,
-    stored: StoredConfig,
-    rewritten: Rewritten,
-    objects: dict[str, Any],
-    loading: LoadOptions,
-) -> tuple[Any, list[str]]:
+    Raises:
+        SourceError: If it has layers that nobody knows, or cannot be taken over exactly.
+        Exception: Whatever Keras raises.
+    """
+    keras = keras_module()
+    objects = _objects(keras, loading)
+    rewritten = rewrite(stored, _custom_names(loading))
+    _check_known(keras, rewritten.config, objects)
     safe = guest("keras.src.saving.serialization_lib", extra="keras").SafeModeScope
     with safe(safe_mode=not loading.allow_code), keras.saving.custom_object_scope(objects):
         kind = keras.Sequential if rewritten.config["class_name"] == "Sequential" else keras.Model
@@ -88,19 +78,52 @@ def _load_hdf5(
     if not model.built:
         raise SourceError("does not say the shape of its input; save it after its first call")
     _check_shapes(model, rewritten)
+    return model, rewritten
+
+
+def rewriting_note(stored: StoredConfig, rewritten: Rewritten) -> tuple[str, ...]:
+    """Says in a line what was rewritten, if anything had to be."""
+    if stored.major >= 3:
+        return ()
+    what = f"{rewritten.changed} layers" if rewritten.changed else "its form alone"
+    return (f"config of Keras {stored.keras_version}: rewritten for Keras 3, {what}",)
+
+
+def channels_last(model: Any, loading: LoadOptions) -> tuple[Any, tuple[str, ...]]:
+    """Turn a network with channels first; any other is given back. The second value says so."""
+    if not is_channels_first(model):
+        return model, ()
+    keras = keras_module()
+    with keras.saving.custom_object_scope(_objects(keras, loading)):
+        turned = with_channels_last(model)
+    return turned, ("channels first: the network was turned to channels last",)
+
+
+def _load_archive(
+    path: Path, stored: StoredConfig, loading: LoadOptions
+) -> tuple[Any, tuple[str, ...]]:
+    keras = keras_module()
+    objects = _objects(keras, loading)
+    _check_known(keras, stored.config, objects)
+    with keras.saving.custom_object_scope(objects):
+        model = keras.models.load_model(path, compile=False, safe_mode=not loading.allow_code)
+    return model, ()
+
+
+def _load_hdf5(
+    path: Path, stored: StoredConfig, loading: LoadOptions
+) -> tuple[Any, tuple[str, ...]]:
+    model, rewritten = network_of(stored, loading)
     h5py = guest("h5py", extra="keras")
     with h5py.File(path, "r") as file:
         assign_weights(model, file, stored)
         is_optimised = stored.major < 3 and "optimizer_weights" in file
-    repairs = []
-    if stored.major < 3:
-        what = f"{rewritten.changed} layers" if rewritten.changed else "its form alone"
-        repairs.append(f"config of Keras {stored.keras_version}: rewritten for Keras 3, {what}")
+    repairs = [*rewriting_note(stored, rewritten)]
     if stored.backend == "theano":
         repairs.append("kernels: turned, since the model was trained with Theano")
     if is_optimised:
         repairs.append("optimizer: its state is ignored")
-    return model, repairs
+    return model, tuple(repairs)
 
 
 def _check_shapes(model: Any, rewritten: Rewritten) -> None:

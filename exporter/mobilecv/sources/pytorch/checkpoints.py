@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from mobilecv.sources.architectures import Architecture
 from mobilecv.sources.loading import LoadOptions
-from mobilecv.sources.pytorch.architectures import Architecture
 from mobilecv.sources.pytorch.files import FileKind, read_pickle
 from mobilecv.sources.pytorch.network import Network, settled
 from mobilecv.sources.pytorch.pickles import classes_beyond_tensors, imported_names
@@ -30,7 +30,7 @@ def check_checkpoint(path: Path, kind: FileKind, loading: LoadOptions) -> None:
     if kind != "safetensors" and not loading.allow_pickle:
         _refuse_classes(path, foreign_names(path))
     if loading.architecture is not None:
-        Architecture.parse(loading.architecture).check(loading.architecture_args)
+        Architecture.parse(loading.architecture).check(loading.architecture_args, "pytorch")
     elif not loading.allow_pickle:
         raise UsageError(
             f"{path}: holds weights without a network; name what builds it with --architecture, "
@@ -78,7 +78,13 @@ def load_checkpoint(path: Path, kind: FileKind, loading: LoadOptions) -> Network
 def _filled(
     path: Path, found: StateDict, architecture: Architecture, loading: LoadOptions
 ) -> Network:
+    torch = guest("torch", extra="torch")
     network = architecture.build(loading.architecture_args, loading.folder or Path.cwd())
+    if not isinstance(network, torch.nn.Module):
+        raise SourceError(
+            f"--architecture {architecture}: gave a {type(network).__name__}; expected a function "
+            "or class that gives a torch.nn.Module"
+        )
     named = found.named_for(network)
     named.load_into(network, str(path), str(architecture))
     module, _ = settled(network, str(path))

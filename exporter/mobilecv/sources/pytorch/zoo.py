@@ -19,6 +19,7 @@ from mobilecv_runtime.spec import Resample
 TORCHVISION: Final = "torchvision.models"
 TIMM: Final = "timm"
 ZOOS: Final = (TORCHVISION, TIMM)
+FRAMEWORK: Final = "pytorch"
 
 _FETCHING: Final = frozenset(
     {
@@ -35,7 +36,7 @@ _RESAMPLES: Final[Mapping[str, Resample]] = {
 }  # fmt: skip
 
 
-def check_arguments(zoo: str, arguments: Mapping[str, Any]) -> None:
+def check_arguments(place: str, arguments: Mapping[str, Any]) -> None:
     """Refuse arguments that would fetch or open a file.
 
     Raises:
@@ -44,37 +45,37 @@ def check_arguments(zoo: str, arguments: Mapping[str, Any]) -> None:
     refused = sorted(_FETCHING & arguments.keys())
     if refused:
         raise UsageError(
-            f"--architecture-args: {zoo} would fetch weights for {refused[0]!r}; leave it out, the "
-            "weights come from the file"
+            f"--architecture-args: {place} would fetch weights for {refused[0]!r}; leave it out, "
+            "the weights come from the file"
         )
 
 
-def build(zoo: str, name: str, arguments: Mapping[str, Any]) -> Any:
+def build(place: str, name: str, arguments: Mapping[str, Any]) -> Any:
     """Make a network of random weights.
 
     Raises:
         UsageError: If the collection has no such network.
         MissingDependencyError: If the collection is not installed.
     """
-    check_arguments(zoo, arguments)
-    module = _installed(zoo)
-    _check_name(zoo, module, name)
-    if zoo == TIMM:
+    check_arguments(place, arguments)
+    module = _installed(place)
+    _check_name(place, module, name)
+    if place == TIMM:
         return module.create_model(name, pretrained=False, **arguments)
     # GoogLeNet and Inception spend seconds on random weights that are overwritten.
     quick = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     return module.get_model(name, weights=None, **{**quick, **arguments})
 
 
-def suggestion(zoo: str, name: str) -> SuggestedInput | None:
+def suggestion(place: str, name: str) -> SuggestedInput | None:
     """What the collection says about the images its own weights were trained on."""
-    module = _installed(zoo)
-    return _of_timm(module, name) if zoo == TIMM else _of_torchvision(module, name)
+    module = _installed(place)
+    return _of_timm(module, name) if place == TIMM else _of_torchvision(module, name)
 
 
-def version(zoo: str) -> dict[str, str]:
+def version(place: str) -> dict[str, str]:
     """The collection's distribution and version."""
-    distribution = zoo.partition(".")[0]
+    distribution = place.partition(".")[0]
     return {distribution: importlib.metadata.version(distribution)}
 
 

@@ -1,0 +1,63 @@
+"""Files of Keras weights, in the network that the user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mobilecv.sources.architectures import Architecture
+from mobilecv.sources.keras.filling import fill
+from mobilecv.sources.keras.framework import limit_threads
+from mobilecv.sources.keras.network_configs import network_of_config
+from mobilecv.sources.keras.source import KerasSource, is_keras_model
+from mobilecv.sources.keras.weights_files import open_weights
+from mobilecv.sources.keras.whole_models import channels_last
+from mobilecv.sources.loading import LoadOptions
+from mobilecv_runtime.errors import SourceError, UsageError
+
+
+class WeightsSource(KerasSource):
+    """A network of the user's, filled from a file of weights."""
+
+    @classmethod
+    def load_weights(cls, path: Path, loading: LoadOptions, threads: int | None) -> WeightsSource:
+        """Build the network and fill it; code runs only as far as the architecture is code.
+
+        Args:
+            path: An `.h5` file, looked at by `check_file`.
+            loading: What the user states.
+            threads: How many threads TensorFlow may use; None for its default.
+
+        Raises:
+            SourceError: If the file or the architecture fails, or one does not fit the other.
+            UsageError: If the architecture is missing or unknown.
+            MissingDependencyError: If TensorFlow or Keras is not installed.
+        """
+        if loading.architecture is None:
+            raise UsageError(f"{path}: holds weights without an architecture")
+        limit_threads(threads)
+        architecture = Architecture.parse(loading.architecture)
+        model, notes = _network(architecture, loading)
+        with open_weights(path) as file:
+            notes += fill(model, file, str(path), str(architecture))
+        model, turned = channels_last(model, loading)
+        return cls(model, str(path), (*notes, *turned))
+
+
+def _network(architecture: Architecture, loading: LoadOptions) -> tuple[Any, tuple[str, ...]]:
+    notes: tuple[str, ...] = ()
+    if architecture.is_config and architecture.file is not None:
+        model, notes = network_of_config(architecture.file, loading)
+    else:
+        model = architecture.build(loading.architecture_args, loading.folder or Path.cwd())
+    if not is_keras_model(model):
+        raise SourceError(
+            f"--architecture {architecture}: gave a {type(model).__name__}; expected a function or "
+            "class that gives a keras.Model"
+        )
+    if not model.built or not model.inputs:
+        raise SourceError(
+            f"--architecture {architecture}: gave a network that was never built; give it a "
+            "keras.Input"
+        )
+    return model, notes
