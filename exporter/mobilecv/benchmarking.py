@@ -22,6 +22,7 @@ from mobilecv_runtime.bench import (
     measure_preprocessing,
 )
 from mobilecv_runtime.bundle import Bundle
+from mobilecv_runtime.digests import size_of
 from mobilecv_runtime.errors import UsageError
 
 SOURCE = "source"
@@ -113,7 +114,7 @@ def _source(
         progress.note(f"source: left out: {reason}")
         return []
     make = partial(sources.open_reference, path.absolute(), loading, bundle.contract, threads)
-    return [Contender(name=SOURCE, make=make, bytes=path.stat().st_size)]
+    return [Contender(name=SOURCE, make=make, bytes=size_of(path))]
 
 
 def _machine() -> str:

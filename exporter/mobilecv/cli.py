@@ -58,8 +58,9 @@ _Bundle = Annotated[
 _Architecture = Annotated[
     str | None,
     typer.Option(
-        help="What builds the network for a PyTorch file of weights: torchvision.models:NAME, "
-        "timm:NAME, my_model.py:FUNCTION or package.module:FUNCTION; its code is run."
+        help="What builds the network for a file of weights: torchvision.models:NAME, timm:NAME, "
+        "keras.applications:NAME, my_model.py:FUNCTION or package.module:FUNCTION, whose code is "
+        "run, or for Keras a config, model.json."
     ),
 ]
 _ArchitectureArgs = Annotated[
@@ -96,8 +97,9 @@ def export_command(
     model: Annotated[
         Path,
         typer.Argument(
-            help="The trained model: of Keras, .h5, .hdf5, .keras or .model; of PyTorch, a state "
-            "dict, TorchScript, torch.export program or .safetensors."
+            help="The trained model: of Keras, .h5, .hdf5, .keras or .model, whole or weights; a "
+            "SavedModel folder; of PyTorch, a state dict, TorchScript, torch.export program or "
+            ".safetensors."
         ),
     ],
     architecture: _Architecture = None,
@@ -467,18 +469,19 @@ def inspect_command(
 ) -> None:
     """Print what a file holds: inputs, outputs, labels, preprocessing, operations, data types."""
     from mobilecv.reports import inspection_lines, layers_table
-    from mobilecv.sources import SOURCES
+    from mobilecv.sources import SOURCES, kind_of
+    from mobilecv.sources.keras.saved_model_files import is_saved_model
     from mobilecv_runtime.bundle import Bundle
     from mobilecv_runtime.inspection import INSPECTORS, inspect
 
-    if file.is_dir() and file.suffix.lower() not in INSPECTORS:
+    if is_saved_model(file) or (file.suffix.lower() in SOURCES and not file.is_dir()):
+        found = [kind_of(file).inspect(file)]
+    elif file.is_dir() and file.suffix.lower() not in INSPECTORS:
         bundle = Bundle.open(file)
         found = [inspect(bundle.file(entry)) for entry in bundle.manifest.artifacts]
         if as_json:
             _print_json(bundle.manifest.to_json())
             return
-    elif file.suffix.lower() in SOURCES:
-        found = [SOURCES[file.suffix.lower()].inspect(file)]
     else:
         found = [inspect(file)]
     if as_json:

@@ -129,7 +129,7 @@ def export(
     for folder in (options.calibration, options.images):
         if folder is not None:
             check_folder(folder)
-    name = path.stem if path is not None else sources.model_name(model)
+    name = path.absolute().stem if path is not None else sources.model_name(model)
     output = options.output or Path(f"{name}-mobilecv")
     with BundleWriter(output, force=options.force) as writer:
         log = writer.work / "log.txt"

@@ -23,7 +23,7 @@ class SourceEntry:
     """The trained model that a bundle was made from."""
 
     framework: str
-    """`keras` or `pytorch`."""
+    """`keras`, `pytorch`, or `tensorflow` for a SavedModel."""
     file: str
     """The name of the file, or of the in-memory model."""
     path: str | None

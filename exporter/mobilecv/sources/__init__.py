@@ -19,6 +19,8 @@ from mobilecv.sources.keras import files as keras_files
 from mobilecv.sources.keras import source as keras
 from mobilecv.sources.keras.inspection import inspect_keras
 from mobilecv.sources.keras.opening import open_keras
+from mobilecv.sources.keras.saved_model_files import check_saved_model, inspect_saved_model
+from mobilecv.sources.keras.saved_models import SavedModelSource
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions, refuse_custom_objects
 from mobilecv.sources.pytorch import files as torch_files
 from mobilecv.sources.pytorch import source as pytorch
@@ -43,12 +45,15 @@ _KERAS: Final = SourceKind(check=keras_files.check_file, load=open_keras, inspec
 _TORCH: Final = SourceKind(
     check=pytorch.check_file, load=pytorch.TorchSource.load, inspect=inspect_torch
 )
+_SAVED_MODEL: Final = SourceKind(
+    check=check_saved_model, load=SavedModelSource.load, inspect=inspect_saved_model
+)
 
 SOURCES: Final[Mapping[str, SourceKind]] = {
     **dict.fromkeys(keras_files.SUFFIXES, _KERAS),
     **dict.fromkeys(torch_files.SUFFIXES, _TORCH),
 }
-"""The kind of a file, by its suffix."""
+"""The kind of a file, by its suffix; a folder is a SavedModel, whatever its name."""
 
 __all__ = [
     "SOURCES",
@@ -59,6 +64,7 @@ __all__ = [
     "StatedInput",
     "SuggestedInput",
     "check_source_file",
+    "kind_of",
     "model_name",
     "open_reference",
     "open_session",
@@ -67,7 +73,7 @@ __all__ = [
 
 
 def check_source_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None:
-    """Refuse a file that cannot be a source, before any framework is started.
+    """Refuse a file or folder that cannot be a source, before any framework is started.
 
     Raises:
         SourceError: If it is missing, empty, truncated or of an unknown kind, or would run code
@@ -76,24 +82,37 @@ def check_source_file(path: Path, loading: LoadOptions = NOTHING_STATED) -> None
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file")
-    if path.suffix.lower() not in SOURCES:
-        raise SourceError(f"{path}: unknown kind of model; known are {', '.join(SOURCES)}")
-    kind = SOURCES[path.suffix.lower()]
+    kind = kind_of(path)
     if kind is not _KERAS:
         refuse_custom_objects(path, loading)
     kind.check(path, loading)
 
 
+def kind_of(path: Path) -> SourceKind:
+    """What a source is, told by its suffix, or by its being a folder.
+
+    Raises:
+        SourceError: If it is of an unknown kind.
+    """
+    if path.is_dir():
+        return _SAVED_MODEL
+    if path.suffix.lower() not in SOURCES:
+        raise SourceError(
+            f"{path}: unknown kind of model; known are {', '.join(SOURCES)} and SavedModel folders"
+        )
+    return SOURCES[path.suffix.lower()]
+
+
 def open_session(path: Path, loading: LoadOptions = NOTHING_STATED) -> SourceSession:
-    """Load a file in this process and hold it; see `SOURCES` for what is raised."""
-    return SourceSession(SOURCES[path.suffix.lower()].load(path, loading, None))
+    """Load a file in this process and hold it; see `kind_of` and its `load` for what is raised."""
+    return SourceSession(kind_of(path).load(path, loading, None))
 
 
 def open_reference(
     path: Path, loading: LoadOptions, contract: Contract, threads: int | None
 ) -> Reference:
-    """Load a file in this process as a runner; see `SOURCES` for what is raised."""
-    return Reference(SOURCES[path.suffix.lower()].load(path, loading, threads), contract)
+    """Load a file in this process as a runner; see `kind_of` and its `load` for what is raised."""
+    return Reference(kind_of(path).load(path, loading, threads), contract)
 
 
 def wrap_model(model: object) -> SourceModel:
