@@ -3,11 +3,11 @@
 Cross-layer equalisation (Nagel et al. 2019, arXiv 1906.04721, section 4.1): dividing a channel by
 s behind one layer, and multiplying it by s in the weights of the next, changes no answer as long as
 nothing but scalable operations (ReLU, pooling, sums) lies between them; where tensors meet in a
-residual sum, all layers around it share one s. The paper evens out the weights
-of both layers. Here weights have a scale for each output channel, so those of the first layer need
-no help; the channels of the tensor itself share one scale and do (as in SmoothQuant, Xiao et al.
-2022, arXiv 2211.10438, equation 4 with alpha = 0.5). A depthwise convolution has a scale for each
-of the channels, so there the tensor gets all.
+residual sum, all layers around it share one s. The paper evens out the weights of both layers. Here
+weights have a scale for each output channel, so those of the first layer need no help; the channels
+of the tensor itself share one scale and do (as in SmoothQuant, Xiao et al. 2022, arXiv 2211.10438,
+equation 4 with alpha = 0.5). A depthwise convolution has a scale for each of the channels, so there
+the tensor gets all.
 
 Every s is a power of two: it changes exponents only, and the float answers stay the same to the bit
 except where they leave the range of float32. ReLU6 and hard-swish are not scalable: no pair is
@@ -36,8 +36,8 @@ from mobilecv.quantisation.rescue.network import (
 _LARGEST_EXPONENT: Final = 16
 """No channel is scaled by more than 2 to this power, nor by less than its inverse."""
 _ROUNDS: Final = 2
-"""Chains of layers pass the scales on; a second round settles them (they are few: each round is
-exact, and measures the network anew)."""
+"""Chains of layers pass the scales on, and a second round settles them. More are not worth their
+time: each one measures the network anew."""
 
 
 @dataclass
