@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 import time
@@ -184,13 +185,7 @@ def export(
             notes = (*notes, coverage.note)
         golden = ScoredImages.golden(images.pixels, scores)
         verdicts = {
-            each.target.id: artifact_verdict(
-                each.path,
-                each.target.precision,
-                resolved.contract,
-                each.target.promised(resolved.contract.head),
-                golden,
-            )
+            each.target.id: _verdict(each, resolved.contract, golden)
             for each in wanted
             if not each.error
         }
@@ -326,6 +321,16 @@ def _source_entry(
         path=Path(os.path.relpath(path.absolute(), output.absolute())).as_posix() if path else None,
         sha256=digest_of(path) if path else None,
     )
+
+
+def _verdict(conversion: Conversion, contract: Contract, golden: ScoredImages) -> Verdict:
+    """What the golden images say, and for int8 the calibration photos that decided a rescue."""
+    target, rescue = conversion.target, conversion.rescue
+    promise = target.promised(contract.head)
+    verdict = artifact_verdict(conversion.path, target.precision, contract, promise, golden)
+    if verdict.outcome == "agrees" and rescue is not None and not rescue.kept.agrees:
+        return dataclasses.replace(verdict, outcome="differs", reasons=(rescue.summary,))
+    return verdict
 
 
 def _artifact_entry(conversion: Conversion, contract: Contract, verdict: Verdict) -> ArtifactEntry:
