@@ -34,8 +34,8 @@ test: lint  ## Lint, types and all tests: what CI runs
 bench: $(VENV)/.installed  ## Export against the bare converters: time and memory as ratios
 	$(BIN)/python benchmarks/export_against_converters.py
 
-zoo: $(VENV)/.installed  ## Well-known networks through export and parity check; FAMILIES=mobilenet,vgg
-	$(BIN)/python -m benchmarks.zoo --families $(or $(FAMILIES),all)
+zoo: $(VENV)/.installed  ## Well-known networks through export and parity check; FAMILIES=mobilenet,vgg or ROWS=quick
+	$(BIN)/python -m benchmarks.zoo --families $(or $(FAMILIES),all) $(if $(ROWS),--rows $(ROWS))
 
 clean:           ## Remove the environment and everything that was built
 	rm -rf $(VENV) build

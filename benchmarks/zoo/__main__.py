@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.zoo.check import Result, check
-from benchmarks.zoo.rows import FAMILIES, ROWS, Row
+from benchmarks.zoo.rows import FAMILIES, QUICK, ROWS, Row
 from benchmarks.zoo.table import document, line
 from mobilecv.targets import TARGETS
 
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "--families", type=_listed(FAMILIES), default=FAMILIES, help=f"all, or {','.join(FAMILIES)}"
     )
     parser.add_argument("--frameworks", type=_listed(_FRAMEWORKS), default=_FRAMEWORKS)
-    parser.add_argument("--rows", type=_listed([row.id for row in ROWS]), help="single networks")
+    parser.add_argument("--rows", type=_rows, help="single networks, or quick for a few fast ones")
     parser.add_argument("--targets", type=_listed(tuple(TARGETS)), default=_DEFAULT_TARGETS)
     parser.add_argument("--work", type=Path, default=Path("build/zoo"), help="keeps what is done")
     parser.add_argument("--images", type=Path, help="photos to compare on [default: patterns]")
@@ -70,6 +70,10 @@ def _listed(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
         return names
 
     return parse
+
+
+def _rows(text: str) -> tuple[str, ...]:
+    return QUICK if text == "quick" else _listed([row.id for row in ROWS])(text)
 
 
 def _chosen(options: argparse.Namespace) -> list[Row]:

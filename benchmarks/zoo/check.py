@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from benchmarks.zoo.networks import NetworkMaker
-from benchmarks.zoo.rows import LABELS, Row
+from benchmarks.zoo.rows import Row
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child
 from mobilecv_runtime.errors import MobileCVError
@@ -131,7 +131,7 @@ def _write_source(row: Row, images: Path | None, folder: Path) -> Path:
     except MobileCVError:
         print(log.read_text(encoding="utf-8", errors="replace")[-3000:], file=sys.stderr)
         raise
-    (folder / "labels.txt").write_text("\n".join(LABELS.names), encoding="utf-8")
+    (folder / "labels.txt").write_text("\n".join(row.labels.names), encoding="utf-8")
     return source
 
 
@@ -172,6 +172,8 @@ def _command(
 ) -> list[str | Path]:
     command: list[str | Path] = [sys.executable, "-m", "mobilecv", "export", source]
     command += ["--to", ",".join(targets), "--preset", row.preset, "-o", bundle, "--json"]
+    if row.channels == 1:
+        command += ["--color", "GRAY"]
     if row.framework == "torch":
         command += ["--architecture", row.constructor, "--size", str(row.size)]
         command += ["--architecture-args", json.dumps(dict(row.arguments))]

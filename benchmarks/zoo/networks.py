@@ -23,11 +23,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.zoo.rows import LABELS, Row
+from benchmarks.zoo.rows import Row
 from mobilecv.photosets import test_patterns
 from mobilecv.sources.architectures import Architecture
 from mobilecv_runtime.photos import PhotoFolder, PreparedPhotos
-from mobilecv_runtime.spec import PRESETS, ImageInput, Preprocessing
+from mobilecv_runtime.spec import PRESETS, Preprocessing
 
 SEED: Final = 0
 _SPREAD: Final = 2.5
@@ -59,12 +59,12 @@ class NetworkMaker:
 
 
 def sample_images(row: Row, folder: Path | None) -> NDArray[np.float32]:
-    """Photos of a folder, or test patterns, normalised: (images, size, size, 3), float32."""
-    image = ImageInput(height=row.size, width=row.size, channels=3)
+    """Photos of a folder, or test patterns, normalised: (images, size, size, channels), float32."""
+    image = row.image
     preprocessing: Preprocessing = PRESETS[row.preset]
     if folder is None:
         return preprocessing.apply(test_patterns(image))
-    photos = PhotoFolder.find(folder, LABELS).sample(_PHOTOS, seed=_PHOTO_SEED).photos
+    photos = PhotoFolder.find(folder, row.labels).sample(_PHOTOS, seed=_PHOTO_SEED).photos
     return preprocessing.apply(
         np.concatenate([pixels for _, pixels in PreparedPhotos(photos, image).batches()])
     )
@@ -81,6 +81,15 @@ def construct(row: Row) -> Any:
 def _factor(logits: NDArray[np.float64]) -> float:
     """What to multiply the logits, (images, classes), with."""
     return _SPREAD / float(np.median(logits.std(axis=1)))
+
+
+def _logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits of a softmax, up to a constant; of one sigmoid unit, the pair (0, its logit)."""
+    known = np.log(np.maximum(probabilities, 1e-30))
+    if known.shape[1] > 1:
+        return known
+    other = np.log(np.maximum(1 - probabilities, 1e-30))
+    return np.concatenate([np.zeros_like(known), known - other], axis=1)
 
 
 def _write_keras(row: Row, images: NDArray[np.float32], folder: Path) -> Path:
@@ -102,8 +111,7 @@ def _write_keras(row: Row, images: NDArray[np.float32], folder: Path) -> Path:
     for norm in norms:
         del norm.call
     last = next(layer for layer in reversed(layers) if getattr(layer, "use_bias", False))
-    logits = np.log(np.maximum(np.float64(model.predict(images, verbose=0)), 1e-30))
-    factor = _factor(logits)
+    factor = _factor(_logits(np.float64(model.predict(images, verbose=0))))
     last.kernel.assign(last.kernel * factor)
     last.bias.assign(last.bias * factor)
     path = folder / f"{row.name}.keras"
