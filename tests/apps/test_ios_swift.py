@@ -36,10 +36,10 @@ def swift() -> list[str]:
 
 @pytest.fixture(scope="session")
 def core_tests(swift: list[str]) -> list[str]:
-    return testing(swift, CORE, TOOLS / "core-build")
+    return command_of_tests(swift, CORE, TOOLS / "core-build")
 
 
-def testing(swift: list[str], package: Path, build: Path) -> list[str]:
+def command_of_tests(swift: list[str], package: Path, build: Path) -> list[str]:
     """The command that builds and runs the tests of a core, with optimisation as on a phone."""
     return [*swift, "swift", "test", "-c", "release", "-Xswiftc", "-warnings-as-errors",
             "--package-path", str(package), "--scratch-path", str(build)]  # fmt: skip
@@ -93,7 +93,7 @@ def test_the_core_of_a_written_project_passes_its_tests_on_what_lies_in_it(
     swift: list[str], written: dict[str, Path], tmp_path: Path
 ) -> None:
     project = written["ios"]
-    tests = testing(swift, project / "ClassifierCore", tmp_path / "build")
+    tests = command_of_tests(swift, project / "ClassifierCore", tmp_path / "build")
 
     done = run(tests, MOBILECV_BUNDLE=str(project / "Model"))
 

@@ -21,14 +21,14 @@ from mobilecv.conversion import Converter
 from mobilecv.sources import SourceSession, wrap_model
 from mobilecv.targets import TARGETS, Job
 from mobilecv_runtime.spec import PRESETS, Contract, Head, ImageInput, Labels
-from tests_shared import DIGITS
 
 layers = keras.layers
+_DIGITS: Final = Path(__file__).parents[2] / "models" / "digits.h5"
 
 
 def _folded() -> dict[str, list[np.ndarray]]:
     """The demo model's kernels and biases by the names used here, normalisations folded in."""
-    model = keras.models.load_model(DIGITS, compile=False)
+    model = keras.models.load_model(_DIGITS, compile=False)
     names = ("first", "depthwise1", "point1", "depthwise2", "point2", "depthwise3", "point3")
     kernels = [
         layer

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -129,3 +130,6 @@ def associated_file(path: Path, name: str) -> bytes | None:
         return None
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    # What zipfile says of wrong bytes: an unknown version or method, a password, a torn stream.
+    except (RuntimeError, EOFError, zlib.error) as error:
+        raise BundleError(f"{path}: its archive of labels is damaged ({error})") from error

@@ -110,7 +110,8 @@ class _Count:
         self, layer: Mapping[str, Any], name: str, before: Sequence[tuple[str, Shape | None]]
     ) -> tuple[str, Shape | None]:
         kind = str(layer["class_name"])
-        if "layers" in layer["config"]:
+        # A nested Sequential of Keras before 2.3 is a list of its layers.
+        if isinstance(layer["config"], list) or "layers" in layer["config"]:
             result: tuple[str, Shape | None] = self.model(layer, before)
             return result
         try:

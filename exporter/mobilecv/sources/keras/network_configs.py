@@ -28,7 +28,7 @@ def network_of_config(path: Path, loading: LoadOptions) -> tuple[Any, tuple[str,
     Raises:
         SourceError: If it is damaged, no config, or holds code that is not allowed.
     """
-    stored = _read(path)
+    stored = read_network_config(path)
     check_code(path, stored.config, loading)
     if stored.backend == "theano":
         raise SourceError(
@@ -48,7 +48,7 @@ def network_of_config(path: Path, loading: LoadOptions) -> tuple[Any, tuple[str,
     return model, rewriting_note(stored, rewritten)
 
 
-def _read(path: Path) -> StoredConfig:
+def read_network_config(path: Path) -> StoredConfig:
     """Read a config.
 
     Raises:
