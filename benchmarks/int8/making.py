@@ -21,7 +21,7 @@ from mobilecv.photosets import calibration_set
 from mobilecv.sources.trust import STATE_VARIABLE
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child
-from mobilecv_runtime.errors import EXIT_AGREES, EXIT_PARITY_FAILED, MobileCVError
+from mobilecv_runtime.errors import EXIT_AGREES, EXIT_PARITY_FAILED, MobileCVError, UsageError
 
 CALIBRATION_PHOTOS: Final = 200
 TFLITE: Final = "mobilecv tflite"
@@ -69,8 +69,11 @@ def make(network: Network, data: Path, halves: Halves, folder: Path) -> Files:
         folder: Where the files go.
 
     Raises:
-        MobileCVError: If mobilecv's own export fails.
+        MobileCVError: If a file is not there, or mobilecv's own export fails.
     """
+    for name in filter(None, (network.file, network.authors)):
+        if not (data / name).is_file():
+            raise UsageError(f"{data / name}: no such file; --data names the folder that holds it")
     source = _source(network, data, folder)
     labels = folder / "labels.txt"
     labels.write_bytes(halves.labels.to_bytes())
@@ -79,8 +82,8 @@ def make(network: Network, data: Path, halves: Halves, folder: Path) -> Files:
     rescued = tuple(each.id for each in bundle.manifest.artifacts if each.rescue)
     if rescued:
         _, plain = _export(command, folder / "plain", rescued)
-        # Beside what was rescued: the sort is stable, and the float files stay in front.
-        files = sorted([*files, *plain], key=lambda made: made.name.removesuffix(_NO_RESCUE))
+        by_twin = {made.name.removesuffix(_NO_RESCUE): made for made in plain}
+        files = [row for made in files for row in (made, by_twin.get(made.name)) if row]
     files.extend(_rivals(source, bundle, halves, folder))
     if network.authors:
         path = data / network.authors

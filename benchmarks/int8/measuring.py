@@ -50,6 +50,11 @@ class Figures:
         """The median time of one photo in seconds; None if it could not be timed."""
         return self.timing.percentile(0.5) if isinstance(self.timing, Timing) else None
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the rounds of its timing differ much."""
+        return isinstance(self.timing, Timing) and self.timing.is_noisy
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:

@@ -70,7 +70,7 @@ class Rivals:
     def onnxruntime_per_channel(self, base: Path, output: Path) -> None:
         """The same, but for one scale per output channel of the weights.
 
-        On depthwise networks one scale per tensor is known to fail (arXiv 1806.08342, table 3).
+        On depthwise networks one scale per tensor is known to fail (arXiv 1806.08342).
         """
         from onnxruntime.quantization import quantize_static
 

@@ -41,7 +41,8 @@ def document(reports: Sequence[Report]) -> str:
         "near-ties, photos between whose two labels the source hardly decides (0.1 in "
         "probability). *max Δp*: the largest difference of a probability; *mean Δp*: each photo's "
         "largest, averaged. *of float*: the share of mobilecv's float file of the same format. "
-        "*ms*: the median of one photo with one thread, all files in turn. *integer*: the share of "
+        "*ms*: the median of one photo with one thread, all files in turn; ~ where rounds differed "
+        "by more than a fifth. *integer*: the share of "
         "the multiply-adds that runs in integers. *made in s*, *peak MB*: of the conversion; for "
         "the others with the start of the process. A bar is for mobilecv's files as they are "
         "exported. Where one photo is a whole percent, one photo decides.",
@@ -88,7 +89,7 @@ def _cells(result: Result, report: Report) -> tuple[str, ...]:
         f"{compared.mean_difference:.1e}",
         megabytes(figures.timing.bytes),
         "" if share is None else f"{share:.2f}",
-        "" if taken is None else f"{taken * 1e3:.3g}",
+        "" if taken is None else f"{'~' if figures.is_noisy else ''}{taken * 1e3:.3g}",
         "" if taken is None or float_taken is None else f"{taken / float_taken:.2f}",
         f"{figures.integer_share:.0%}",
         *cost,
