@@ -32,9 +32,9 @@ def _answers(report: Report, result: Result) -> Iterator[Claim]:
     if figures is None:
         yield _claim(report, f"{name}: {result.remark}", holds=False)
         return
-    drop = 100 * (report.correct - figures.correct) / report.photos
-    words = f"{name}: top-1 {-drop:+.1f} points against float (bar: {-asked.drop:+.1f} or more)"
-    yield _claim(report, words, holds=drop <= asked.drop)
+    points = 100 * (figures.correct - report.correct) / report.photos
+    words = f"{name}: top-1 {points:+.1f} points against float (bar: {-asked.drop:+.1f} or more)"
+    yield _claim(report, words, holds=points >= -asked.drop)
     agreement = figures.comparison.agreement
     words = (
         f"{name}: agreement {agreement:.1%}, near-ties apart {figures.agreement_apart:.1%} (bar: "
