@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.int8.networks import Network
+from benchmarks.int8.networks import NETWORKS, Network
 from benchmarks.int8.photos import Halves
 from benchmarks.int8.rivals import Rivals
 from mobilecv.photosets import calibration_set
@@ -105,8 +105,6 @@ class _Builder:
     """Builds a Keras model, in a process of its own."""
 
     def __init__(self, name: str) -> None:
-        from benchmarks.int8.networks import NETWORKS
-
         self._build = NETWORKS[name].build
 
     def build(self, file: Path, source: Path) -> None:
