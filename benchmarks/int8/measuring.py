@@ -153,18 +153,22 @@ def measured(files: Files, test: TestSet) -> tuple[Result, ...]:
     ]
     timings = measure(contenders, test.pixels[:1], runs=_RUNS, rounds=_ROUNDS)
     by_name = {timing.name: timing for timing in timings}
-    return tuple(_result(made, test, by_name) for made in files.files)
+    log = files.bundle.path.with_name("scores.log")
+    return tuple(_result(made, test, by_name, log) for made in files.files)
 
 
 def _opener(name: str, path: Path) -> Callable[[], Runner]:
     return partial(BytesRunner if name == AUTHORS else open_runner, path, threads=1)
 
 
-def _result(made: Made, test: TestSet, timings: dict[str, Timing | NotTimed]) -> Result:
+def _result(made: Made, test: TestSet, timings: dict[str, Timing | NotTimed], log: Path) -> Result:
     if made.path is None:
         return Result(made=made, figures=None, remark=made.remark)
     try:
-        scores = _opener(made.name, made.path)().scores(test.pixels)
+        # In a process of its own: Linux hands the peak memory of a process on to its children, and
+        # the next network's quantisers are children of this one.
+        with Child(_opener(made.name, made.path), log=log) as runner:
+            scores = runner.call("scores", test.pixels)
     except MobileCVError as error:
         return Result(made=made, figures=None, remark=str(error))
     census = inspect(made.path).census
