@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 
-.PHONY: help demo test lint bench zoo clean
+.PHONY: help demo test lint bench bench-int8 zoo clean
 
 help:            ## Say what there is
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ test: lint  ## Lint, types and all tests: what CI runs
 
 bench: $(VENV)/.installed  ## Export against the bare converters: time and memory as ratios
 	$(BIN)/python benchmarks/export_against_converters.py
+
+bench-int8: $(VENV)/.installed  ## int8 files against other quantisers, on the networks in MOBILECV_DATA
+	$(BIN)/python -m benchmarks.int8
 
 zoo: $(VENV)/.installed  ## Well-known networks through export and parity check; FAMILIES=mobilenet,vgg or ROWS=quick
 	$(BIN)/python -m benchmarks.zoo --families $(or $(FAMILIES),all) $(if $(ROWS),--rows $(ROWS))
