@@ -16,6 +16,7 @@ al. 2019, arXiv 1902.08129), and the zoo would measure its own weights.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +63,8 @@ def sample_images(row: Row, folder: Path | None) -> NDArray[np.float32]:
     """Photos of a folder, or test patterns, normalised: (images, size, size, channels), float32."""
     image = row.image
     preprocessing: Preprocessing = PRESETS[row.preset]
+    if row.channels == 1:
+        preprocessing = dataclasses.replace(preprocessing, color="GRAY")
     if folder is None:
         return preprocessing.apply(test_patterns(image))
     photos = PhotoFolder.find(folder, row.labels).sample(_PHOTOS, seed=_PHOTO_SEED).photos

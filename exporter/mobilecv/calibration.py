@@ -5,19 +5,15 @@ The value ranges of int8 rest on these photos alone: what they do not show is cl
 
 from __future__ import annotations
 
-import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain, islice, zip_longest
-from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilecv_runtime.photos import Photo
 from mobilecv_runtime.spec import ImageInput, UInt8Array
 
 Severity: TypeAlias = Literal["note", "warning"]
@@ -81,35 +77,6 @@ def examine(photos: CalibrationPhotos) -> tuple[Finding, ...]:
     """Everything that speaks against a set of photos, the gravest kinds first."""
     found = (check(photos) for check in _CHECKS)
     return tuple(finding for finding in found if finding is not None)
-
-
-def stratified_sample(
-    photos: Sequence[Photo], root: Path, count: int, *, seed: int
-) -> tuple[Photo, ...]:
-    """At most `count` photos, as many of each sub-folder as of the others while they last.
-
-    Classes are taken alike and not by their frequency: ranges rest on extremes, and a rare class
-    may hold them.
-
-    Args:
-        photos: All photos below the folder.
-        root: The folder; its direct sub-folders are the classes.
-        count: How many to take.
-        seed: Which ones.
-
-    Returns:
-        The chosen photos in the order of their paths.
-    """
-    generator = random.Random(seed)  # noqa: S311
-    folders: defaultdict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        inner = photo.path.relative_to(root).parts[:-1]
-        folders[inner[0] if inner else ""].append(photo)
-    shuffled = [generator.sample(members, len(members)) for members in folders.values()]
-    generator.shuffle(shuffled)
-    in_turn = chain.from_iterable(zip_longest(*shuffled))
-    chosen = islice((photo for photo in in_turn if photo is not None), count)
-    return tuple(sorted(chosen, key=lambda photo: photo.path))
 
 
 def is_blank(pixels: UInt8Array) -> NDArray[np.bool_]:

@@ -129,7 +129,7 @@ def export_command(
     ] = None,
     calibration_images: Annotated[
         int,
-        typer.Option(min=1, help="How many of them to use, as many of each sub-folder as it has."),
+        typer.Option(min=1, help="How many of them to use, drawn with a fixed seed."),
     ] = 200,
     rescue: Annotated[
         bool,

@@ -15,7 +15,6 @@ from mobilecv.calibration import (
     Finding,
     examine,
     is_blank,
-    stratified_sample,
 )
 from mobilecv_runtime.errors import UsageError
 from mobilecv_runtime.images import upright_size
@@ -62,7 +61,7 @@ def calibration_set(folder: Path, contract: Contract, count: int) -> Calibration
         UsageError: If the folder holds no photo that can be decoded, or only blank ones.
     """
     found = PhotoFolder.find(folder, contract.labels)
-    sample = stratified_sample(found.photos, folder, count, seed=_CALIBRATION_SEED)
+    sample = found.sample(count, seed=_CALIBRATION_SEED).photos
     kept, pixels, skipped = _prepared(folder, sample, contract.image)
     if is_blank(pixels).all():
         raise UsageError(

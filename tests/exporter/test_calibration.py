@@ -12,12 +12,10 @@ from mobilecv.calibration import (
     Finding,
     examine,
     near_duplicates,
-    stratified_sample,
 )
 from mobilecv.photosets import calibration_set
 from mobilecv.quantisation.coverage import Extremes, coverage
 from mobilecv_runtime.errors import UsageError
-from mobilecv_runtime.photos import Photo, PhotoFolder
 from mobilecv_runtime.spec import Contract, Head, ImageInput, Labels, Preprocessing, UInt8Array
 
 IMAGE = ImageInput(height=16, width=16, channels=3)
@@ -140,29 +138,6 @@ def folder(tmp_path: Path) -> Callable[[dict[str, int]], Path]:
         return tmp_path
 
     return make
-
-
-def taken(found: tuple[Photo, ...]) -> dict[str, int]:
-    names = [photo.path.parent.name for photo in found]
-    return {name: names.count(name) for name in dict.fromkeys(names)}
-
-
-def test_the_sample_takes_every_class_alike_and_is_the_same_every_time(folder) -> None:
-    root = folder({"bird": 30, "cat": 3, "dog": 9})
-    photos = PhotoFolder.find(root, CONTRACT.labels).photos
-    sample = stratified_sample(photos, root, 15, seed=0)
-    assert taken(sample) == {"bird": 6, "cat": 3, "dog": 6}
-    assert sample == stratified_sample(photos, root, 15, seed=0)
-    assert sample != stratified_sample(photos, root, 15, seed=1)
-    assert len(stratified_sample(photos, root, 1000, seed=0)) == 42
-
-
-def test_more_classes_than_images_are_drawn_and_not_cut_off(folder) -> None:
-    root = folder({f"{number:02}": 2 for number in range(20)})
-    photos = PhotoFolder.find(root, CONTRACT.labels).photos
-    sample = taken(stratified_sample(photos, root, 10, seed=0))
-    assert set(sample.values()) == {1}
-    assert max(sample) > "10"
 
 
 def test_a_folder_is_examined_as_the_network_sees_it(folder) -> None:
