@@ -153,7 +153,7 @@ def blocks_by_hand() -> Any:
     layers = keras.layers
     image = keras.Input((96, 96, 3))
     values = layers.Conv2D(32, 3, dilation_rate=2, activation="relu")(image)
-    values = layers.AveragePooling2D()(values)
+    values = layers.AveragePooling2D(2)(values)
     values = layers.SeparableConv2D(64, 3, padding="same", activation="relu")(values)
     branches = [
         layers.Conv2D(32, 1, activation="relu")(values),
