@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from mobilecv.captures.interface import INPUT_NAME, NO_NORMALISATION, Normalisation
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.heads import Head
 from mobilecv_runtime.spec import Contract
+
+_SCOPE: Final = "network"
+"""The network's own names get this prefix: an input called `image` would be taken for ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +84,13 @@ class TensorFlowGraph:
                 self._definition(tf),
                 input_map={self.input: values},
                 return_elements=[self.output],
-                name="",
+                name=_SCOPE,
             )
             scores = tf.identity(
                 _scores(outputs, contract.head, tf), name=contract.head.output_name
             )
         definition = graph.as_graph_def(add_shapes=True)
-        _remove(definition, self.input.partition(":")[0])
+        _remove(definition, f"{_SCOPE}/{self.input.partition(':')[0]}")
         return RawPixelGraph(definition=definition, image=image, scores=scores)
 
     def _definition(self, tf: Any) -> Any:
