@@ -45,6 +45,9 @@ class Figures:
     estimate: float | None
     """The largest |difference of probability| with float16 rounded after each operation as a
     device would; None for files without float16 arithmetic."""
+    rounded_source: float | None
+    """The largest |difference of probability| of the source itself with its weights rounded to
+    float16: what any file in float16 costs; None for the same files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +85,18 @@ class Result:
 class Measurer:
     """Opens artifacts and compares their scores, in a process of its own."""
 
-    def measure(self, folder: Path, target: str) -> Figures:
-        """Run the artifact of a bundle on its golden images."""
+    def measure(self, folder: Path, target: str, row: Row, source: Path) -> Figures:
+        """Run the artifact of a bundle, made from a row's source, on its golden images."""
         bundle = Bundle.open(folder)
         path = bundle.file(next(e for e in bundle.manifest.artifacts if e.id == target))
         images, expected = bundle.golden.images, bundle.golden.scores
         scores = open_runner(path).scores(images)
-        estimate = None
+        estimate = rounded_source = None
         if path.suffix in COREML_SUFFIXES and target != "coreml":
             rounded = ExecutedCoremlRunner(path, arithmetic="device-estimate").scores(images)
             estimate = _max_difference(rounded, expected)
+            rounded = NetworkMaker(row, None).rounded_scores(source, images)
+            rounded_source = _max_difference(rounded, expected)
         counted = expected >= _LEAST
         logarithms = np.abs(np.log(np.maximum(scores, 1e-30)) - np.log(np.maximum(expected, 1e-30)))
         return Figures(
@@ -101,6 +106,7 @@ class Measurer:
             max_difference=_max_difference(scores, expected),
             max_log_difference=float(logarithms[counted].max()),
             estimate=estimate,
+            rounded_source=rounded_source,
         )
 
 
@@ -153,7 +159,7 @@ def _check_targets(
         if target in entries:
             reasons = entries[target]["parity"]["reasons"]
             with Child(Measurer, log=source.with_name("measure.log")) as child:
-                figures = child.call("measure", bundle, target)
+                figures = child.call("measure", bundle, target, row, source)
         yield Result(
             row=row.id,
             target=target,

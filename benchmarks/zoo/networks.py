@@ -28,7 +28,7 @@ from benchmarks.zoo.rows import Row
 from mobilecv.photosets import test_patterns
 from mobilecv.sources.architectures import Architecture
 from mobilecv_runtime.photos import PhotoFolder, PreparedPhotos
-from mobilecv_runtime.spec import PRESETS, Preprocessing
+from mobilecv_runtime.spec import PRESETS, Preprocessing, UInt8Array
 
 SEED: Final = 0
 _SPREAD: Final = 2.5
@@ -58,19 +58,36 @@ class NetworkMaker:
         make = _write_keras if self._row.framework == "keras" else _write_torch
         return make(self._row, sample_images(self._row, self._images), folder)
 
+    def rounded_scores(self, source: Path, images: UInt8Array) -> NDArray[np.float64]:
+        """What the source itself answers with its weights rounded to float16.
+
+        Args:
+            source: What `write` wrote.
+            images: (count, height, width, channels), before normalisation.
+
+        Returns:
+            Probabilities, (count, labels).
+        """
+        values = _preprocessing(self._row).apply(images)
+        if self._row.framework == "keras":
+            return _rounded_keras(source, values)
+        return _rounded_torch(construct(self._row), source, values)
+
 
 def sample_images(row: Row, folder: Path | None) -> NDArray[np.float32]:
     """Photos of a folder, or test patterns, normalised: (images, size, size, channels), float32."""
-    image = row.image
-    preprocessing: Preprocessing = PRESETS[row.preset]
-    if row.channels == 1:
-        preprocessing = dataclasses.replace(preprocessing, color="GRAY")
+    image, preprocessing = row.image, _preprocessing(row)
     if folder is None:
         return preprocessing.apply(test_patterns(image))
     photos = PhotoFolder.find(folder, row.labels).sample(_PHOTOS, seed=_PHOTO_SEED).photos
     return preprocessing.apply(
         np.concatenate([pixels for _, pixels in PreparedPhotos(photos, image).batches()])
     )
+
+
+def _preprocessing(row: Row) -> Preprocessing:
+    preprocessing = PRESETS[row.preset]
+    return dataclasses.replace(preprocessing, color="GRAY") if row.channels == 1 else preprocessing
 
 
 def construct(row: Row) -> Any:
@@ -122,6 +139,16 @@ def _write_keras(row: Row, images: NDArray[np.float32], folder: Path) -> Path:
     return path
 
 
+def _rounded_keras(source: Path, images: NDArray[np.float32]) -> NDArray[np.float64]:
+    import keras
+
+    model = keras.saving.load_model(source, compile=False)
+    model.set_weights([_as_float16(values) for values in model.get_weights()])
+    probabilities = np.float64(model.predict(images, verbose=0))
+    one_unit = probabilities.shape[1] == 1
+    return np.hstack([1 - probabilities, probabilities]) if one_unit else probabilities
+
+
 def _measure_keras(norm: Any, offsets: NDArray[np.float32]) -> None:
     """Let a layer take its statistics from the next batch that it sees."""
     import tensorflow as tf
@@ -168,6 +195,23 @@ def _write_torch(row: Row, photos: NDArray[np.float32], folder: Path) -> Path:
     path = folder / f"{row.name}.pth"
     torch.save(module.state_dict(), path)
     return path
+
+
+def _rounded_torch(module: Any, source: Path, images: NDArray[np.float32]) -> NDArray[np.float64]:
+    import torch
+
+    stored = torch.load(source, weights_only=True)
+    module.load_state_dict(
+        {name: torch.from_numpy(_as_float16(each.numpy())) for name, each in stored.items()}
+    )
+    with torch.no_grad():
+        logits = module.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    return np.asarray(logits.double().softmax(dim=1).numpy())
+
+
+def _as_float16(values: NDArray[Any]) -> NDArray[Any]:
+    """Rounded, in the type that they were of; counts and indices as they are."""
+    return values.astype(np.float16).astype(values.dtype) if values.dtype.kind == "f" else values
 
 
 def _measure_torch(number: int) -> Any:

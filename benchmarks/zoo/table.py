@@ -11,8 +11,8 @@ from benchmarks.zoo.check import Result
 from mobilecv_runtime.report import Table, megabytes
 
 _COLUMNS: Final = (
-    "network", "target", "outcome", "max Δp", "max Δln p", "fp16 estimate Δp", "top-1",
-    "confidence", "seconds", "peak MB", "size",
+    "network", "target", "outcome", "max Δp", "max Δln p", "fp16 estimate Δp",
+    "fp16 source Δp", "top-1", "confidence", "seconds", "peak MB", "size",
 )  # fmt: skip
 _WORDS: Final = ("network", "target", "outcome")
 _TOOLS: Final = (
@@ -51,7 +51,9 @@ def document(results: Sequence[Result], *, photos: bool) -> str:
         _table(results).markdown(),
         "*max Δp*: the largest difference of a probability. *max Δln p*: the same in logarithms, "
         "where the source gives 0.0001 or more. *fp16 estimate*: with every float16 result "
-        "rounded, as a device may. *confidence*: the median of the source's largest probability. "
+        "rounded, as a device may. *fp16 source*: what the source itself moves by when its weights "
+        "are rounded to float16, which no file in float16 can be expected to stay below. "
+        "*confidence*: the median of the source's largest probability. "
         "*seconds*: of the conversion. *peak MB*: of the converting process, up to then.",
     ]
     if wrong:
@@ -68,7 +70,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     cost = (f"{result.seconds:.0f}", f"{result.peak_memory / 1e6:.0f}")
     figures = result.figures
     if figures is None:
-        return (result.row, result.target, result.outcome, *[""] * 5, *cost, "")
+        return (result.row, result.target, result.outcome, *[""] * 6, *cost, "")
     return (
         result.row,
         result.target,
@@ -76,6 +78,7 @@ def _cells(result: Result) -> tuple[str, ...]:
         f"{figures.max_difference:.1e}",
         f"{figures.max_log_difference:.1e}",
         "" if figures.estimate is None else f"{figures.estimate:.1e}",
+        "" if figures.rounded_source is None else f"{figures.rounded_source:.1e}",
         f"{figures.agreeing}/{figures.images}",
         f"{figures.confidence:.2f}",
         *cost,
