@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from mobilecv_runtime.census import Arithmetic, Census, Layer, peak_bytes
 from mobilecv_runtime.errors import BundleError, guest
@@ -42,8 +42,8 @@ class TfliteGraph:
 
     model: Any
     """`ModelT` of the generated schema."""
-    operators: Sequence[Any]
-    tensors: Sequence[Any]
+    operators: list[Any]
+    tensors: list[Any]
     inputs: Sequence[int]
     outputs: Sequence[int]
     op_names: Sequence[str]
@@ -52,12 +52,12 @@ class TfliteGraph:
     """Number of a data type -> its name, such as `int8`."""
 
     @classmethod
-    def read(cls, path: Path) -> TfliteGraph:
+    def read(cls, path: Path) -> Self:
         """Parse a file; see `parse`."""
         return cls.parse(path.read_bytes(), origin=str(path))
 
     @classmethod
-    def parse(cls, data: bytes, *, origin: str) -> TfliteGraph:
+    def parse(cls, data: bytes, *, origin: str) -> Self:
         """Parse a model.
 
         Args:
@@ -95,7 +95,12 @@ class TfliteGraph:
         )
 
     def is_constant(self, index: int) -> bool:
-        """Whether a tensor's values stand in the file, within the flatbuffer or behind it."""
+        """Whether a tensor's values stand in the file, within the flatbuffer or behind it.
+
+        An input that is left out has the index -1; it is none.
+        """
+        if index < 0:
+            return False
         buffer = self.model.buffers[self.tensors[index].buffer]
         return buffer.data is not None or bool(buffer.offset)
 
@@ -130,6 +135,25 @@ class TfliteGraph:
 def tflite_census(graph: TfliteGraph) -> Census:
     """Count every layer of a `.tflite` model."""
     return _Count(graph).census()
+
+
+def multiply_adds(graph: TfliteGraph, op: Any) -> int:
+    """How many products an operation adds up; 0 for those that do not."""
+    shapes = [graph.shape_of(int(index)) if index >= 0 else () for index in op.inputs]
+    results = math.prod(graph.shape_of(int(op.outputs[0])))
+    match graph.op_name(op):
+        case "CONV_2D" | "FULLY_CONNECTED":
+            return results * math.prod(shapes[1][1:])
+        case "DEPTHWISE_CONV_2D":
+            return results * math.prod(shapes[1][1:3])
+        case "TRANSPOSE_CONV":
+            # Weights are (outputs, height, width, inputs); every input pixel meets all of them.
+            return math.prod(shapes[2]) * math.prod(shapes[1][:3])
+        case "BATCH_MATMUL":
+            options = op.builtinOptions
+            return results * shapes[0][-2 if options is not None and options.adjX else -1]
+        case _:
+            return 0
 
 
 class _Count:
@@ -185,7 +209,7 @@ class _Count:
             arithmetic=self._arithmetic(op, activations),
             weights=self._storage(weights) if weights is not None else "",
             activations=activations,
-            multiply_adds=self._multiply_adds(op, name) if self._shapes_known else 0,
+            multiply_adds=multiply_adds(graph, op) if self._shapes_known else 0,
             parameters=self._parameters(op),
             output_bytes=sum(self._bytes(int(index)) for index in op.outputs),
         )
@@ -202,23 +226,6 @@ class _Count:
                 return activations
             case _:
                 return "integer"
-
-    def _multiply_adds(self, op: Any, name: str) -> int:
-        shapes = [self._graph.shape_of(int(index)) if index >= 0 else () for index in op.inputs]
-        results = math.prod(self._graph.shape_of(int(op.outputs[0])))
-        match name:
-            case "CONV_2D" | "FULLY_CONNECTED":
-                return results * math.prod(shapes[1][1:])
-            case "DEPTHWISE_CONV_2D":
-                return results * math.prod(shapes[1][1:3])
-            case "TRANSPOSE_CONV":
-                # Weights are (outputs, height, width, inputs); every input pixel meets all of them.
-                return math.prod(shapes[2]) * math.prod(shapes[1][:3])
-            case "BATCH_MATMUL":
-                options = op.builtinOptions
-                return results * shapes[0][-2 if options is not None and options.adjX else -1]
-            case _:
-                return 0
 
     def _parameters(self, op: Any) -> int:
         """Constants that are computed with; shapes and axes are integers without a scale."""

@@ -18,7 +18,6 @@ import mobilecv_runtime
 from digits_images import draw_digits
 from mobilecv.quantisation import onnx as onnx_quantisation
 from mobilecv.quantisation import tflite as tflite_quantisation
-from mobilecv.quantisation.multiply_adds import integer_share, multiply_adds
 from mobilecv.quantisation.ranges import RANGE_RULES, Observed
 from mobilecv.quantisation.rescue.bias_correction import mean_shift
 from mobilecv.quantisation.rescue.candidate import Context
@@ -35,10 +34,11 @@ from mobilecv.quantisation.rescue.measuring import divergence, scores_of
 from mobilecv.quantisation.rescue.network import FloatNetwork, Kind, Layer, Weights
 from mobilecv.quantisation.rescue.onnx_network import OnnxNetwork
 from mobilecv.quantisation.rescue.tflite_network import TfliteNetwork
-from mobilecv.quantisation.tflite_graph import TfliteGraph
+from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv.targets.tflite_metadata import without_files
 from mobilecv_runtime.errors import ConversionError
 from mobilecv_runtime.spec import FloatArray, UInt8Array
+from mobilecv_runtime.tflite_layers import tflite_census
 from tests_shared import Cli
 
 # LiteRT says so whenever tensors are looked into, which is what measuring ranges is.
@@ -113,7 +113,8 @@ def assert_little_is_in_float(network: FloatNetwork, made: Made) -> None:
     in_float = sum(work[name] for name in made.record.kept.in_float)
     assert in_float <= LARGEST_FLOAT_SHARE * sum(work.values())
     if network.suffix == ".tflite":
-        assert integer_share(made.model) == pytest.approx(1 - in_float / sum(work.values()))
+        share = tflite_census(EditableTflite.of(made.model)).integer_share
+        assert share == pytest.approx(1 - in_float / sum(work.values()))
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -285,15 +286,14 @@ def test_a_model_that_gives_nan_is_refused() -> None:
 
 def test_the_share_of_integer_work_is_counted(fragile: Path) -> None:
     network, plain = tflite(fragile, "offset")
-    graph = TfliteGraph(network.to_bytes())
-    work = [count for op in graph.operators if (count := multiply_adds(graph, op))]
+    work = [layer.multiply_adds for layer in network.layers if layer.multiply_adds]
     # 3x3 convolutions of 16x16, pointwise ones, and the ten scores; see `models/train_digits.py`.
     assert work == [
         256 * 16 * 27, 256 * 16 * 9, 256 * 16 * 32, 256 * 32 * 9, 256 * 32 * 32, 64 * 32 * 9,
         64 * 32 * 64, 64 * 10,
     ]  # fmt: skip
-    assert integer_share(network.to_bytes()) == 0
-    assert integer_share(plain) == 1
+    assert tflite_census(EditableTflite.of(network.to_bytes())).integer_share == 0
+    assert tflite_census(EditableTflite.of(plain)).integer_share == 1
 
 
 def test_a_file_that_is_mostly_float_is_not_called_int8(fragile: Path) -> None:

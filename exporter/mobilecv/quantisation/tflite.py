@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from mobilecv.quantisation.multiply_adds import LEAST_INTEGER_SHARE, integer_share
 from mobilecv.quantisation.ranges import Range, best_ranges
-from mobilecv.quantisation.tflite_graph import TfliteGraph
+from mobilecv.quantisation.tflite_graph import EditableTflite
+from mobilecv_runtime.census import INTEGER_SHARE
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import UInt8Array
+from mobilecv_runtime.tflite_layers import tflite_census
 
 _HEAD_OPS: Final = frozenset({"SOFTMAX", "LOGISTIC", "SUB", "CONCATENATION"})
 
@@ -78,7 +79,7 @@ def to_int8_with(
                 "algorithm_key": "no_quantize",
                 "op_config": {},
             }
-            for name in sorted({*head_outputs(TfliteGraph(model)), *in_float})
+            for name in sorted({*head_outputs(EditableTflite.of(model)), *in_float})
         ),
     ]
     return _quantise(model, recipe, ranges)
@@ -90,11 +91,11 @@ def checked(quantised: bytes) -> bytes:
     Raises:
         ConversionError: If less than 90 % of its multiply-adds run in integers.
     """
-    share = integer_share(quantised)
-    if share < LEAST_INTEGER_SHARE:
+    share = tflite_census(EditableTflite.of(quantised)).integer_share
+    if share < INTEGER_SHARE:
         raise ConversionError(
             f"only {share:.1%} of the multiply-adds would run in integers, and a file below "
-            f"{LEAST_INTEGER_SHARE:.0%} is no int8 model; use tflite-dynamic or tflite-fp16"
+            f"{INTEGER_SHARE:.0%} is no int8 model; use tflite-dynamic or tflite-fp16"
         )
     return quantised
 
@@ -143,7 +144,7 @@ def _quantise(model: bytes, recipe: Any, ranges: Mapping[str, Range] | None) -> 
     return bytes(result.quantized_model)
 
 
-def head_outputs(graph: TfliteGraph) -> list[str]:
+def head_outputs(graph: EditableTflite) -> list[str]:
     """The tensors that the head's operations give: those behind the logits."""
     makers = {int(out): op for op in graph.operators for out in op.outputs}
     names, pending = [], list(graph.outputs)

@@ -12,6 +12,7 @@ from mobilecv.quantisation.onnx import folded, head_nodes, to_int8_with
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
 from mobilecv.quantisation.rescue.network import Floats, Kind, Layer, Slot, Weights
 from mobilecv_runtime.errors import guest
+from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.onnx_session import open_session
 from mobilecv_runtime.spec import UInt8Array
 
@@ -42,6 +43,7 @@ class OnnxNetwork:
         self._shapes: dict[str, tuple[int, ...]] = {
             name: value.shape for name, value in values.items()
         }
+        self._work = {each.name: each.multiply_adds for each in onnx_census(model).layers}
         head = set(head_nodes(model))
         self.layers = [
             self._layer(number, node, node.name in head)
@@ -138,7 +140,7 @@ class OnnxNetwork:
             weights=weights,
             is_linear=True,  # A ReLU is a node of its own here.
             is_head=is_head,
-            multiply_adds=self._multiply_adds(node),
+            multiply_adds=self._work[node.name],
         )
 
     def _weights(self, number: int, node: Any) -> Weights | None:
@@ -209,20 +211,3 @@ class OnnxNetwork:
             return True
         value = self._constants.get(node.input[2])
         return value is not None and not self._numpy.to_array(value).any()
-
-    def _multiply_adds(self, node: Any) -> int:
-        """For one image; border pixels count as all others do."""
-        result = math.prod(self._shapes.get(node.output[0], ()))
-        match node.op_type:
-            case "Conv":
-                return result * math.prod(self._shape(node.input[1])[1:])
-            case "Gemm" | "MatMul":
-                axis = 0 if self._attributes(node).get("transA", 0) else -1
-                return result * self._shape(node.input[0])[axis]
-            case _:
-                return 0
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        if name in self._constants:
-            return tuple(self._constants[name].dims)
-        return tuple(self._shapes[name])

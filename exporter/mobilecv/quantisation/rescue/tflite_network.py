@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from mobilecv.quantisation.multiply_adds import multiply_adds
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range, observe
 from mobilecv.quantisation.rescue.network import Floats, Kind, Layer, Slot, Weights
 from mobilecv.quantisation.tflite import head_outputs, to_int8_with
-from mobilecv.quantisation.tflite_graph import TfliteGraph
+from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv_runtime.spec import UInt8Array
+from mobilecv_runtime.tflite_layers import multiply_adds
 
 _AXES: Final[Mapping[str, tuple[int, int]]] = {
     "CONV_2D": (0, 3),
@@ -33,7 +33,7 @@ class TfliteNetwork:
 
     def __init__(self, model: bytes) -> None:
         """Read the graph."""
-        self._model, self._graph = model, TfliteGraph(model)
+        self._model, self._graph = model, EditableTflite.of(model)
         head = set(head_outputs(self._graph))
         self.layers = [
             self._layer(number, op, head) for number, op in enumerate(self._graph.operators)
@@ -51,7 +51,7 @@ class TfliteNetwork:
 
     def with_constants(self, changed: Mapping[Slot, Floats]) -> TfliteNetwork:
         """See `FloatNetwork`."""
-        graph = TfliteGraph(self._model)
+        graph = EditableTflite.of(self._model)
         for (number, place), values in changed.items():
             graph.replace(number, place, values)
         return TfliteNetwork(graph.to_bytes())
@@ -89,7 +89,7 @@ class TfliteNetwork:
         if kind not in _AXES or not graph.is_constant(int(op.inputs[1])):
             return None
         output_axis, input_axis = _AXES[kind]
-        shape, channels = graph.shape(int(op.inputs[1])), graph.shape(int(op.inputs[0]))[-1]
+        shape, channels = graph.shape_of(int(op.inputs[1])), graph.shape_of(int(op.inputs[0]))[-1]
         has_bias = len(op.inputs) > 2 and graph.is_constant(int(op.inputs[2]))
         return Weights(
             slot=(number, 1),
@@ -101,7 +101,7 @@ class TfliteNetwork:
 
     def _kind(self, op: Any) -> Kind:
         graph, source, result = self._graph, int(op.inputs[0]), int(op.outputs[0])
-        before, after = graph.shape(source), graph.shape(result)
+        before, after = graph.shape_of(source), graph.shape_of(result)
         same_channels = before[-1:] == after[-1:]
         match graph.op_name(op):
             case "RELU" | "LEAKY_RELU":
@@ -126,4 +126,4 @@ class TfliteNetwork:
         """Whether an addition takes two computed tensors of one shape."""
         graph, (one, other) = self._graph, (int(index) for index in op.inputs)
         constant = graph.is_constant(one) or graph.is_constant(other)
-        return not constant and graph.shape(one) == graph.shape(other)
+        return not constant and graph.shape_of(one) == graph.shape_of(other)
