@@ -328,8 +328,9 @@ def _verdict(conversion: Conversion, contract: Contract, golden: ScoredImages) -
     target, rescue = conversion.target, conversion.rescue
     promise = target.promised(contract.head)
     verdict = artifact_verdict(conversion.path, target.precision, contract, promise, golden)
-    if verdict.outcome == "agrees" and rescue is not None and not rescue.kept.agrees:
-        return dataclasses.replace(verdict, outcome="differs", reasons=(rescue.summary,))
+    if rescue is not None and not rescue.kept.agrees:
+        reasons = (*verdict.reasons, rescue.summary)
+        return dataclasses.replace(verdict, outcome="differs", reasons=reasons)
     return verdict
 
 

@@ -22,6 +22,7 @@ from mobilecv.sources.keras.inspection import inspect_keras
 from mobilecv.sources.keras.matching import match
 from mobilecv.sources.keras.network_configs import read_network_config
 from mobilecv.sources.keras.opening import open_keras
+from mobilecv.sources.keras.source import KerasSource
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import SourceError, UsageError
@@ -305,6 +306,28 @@ def test_normalisation_inside_is_refused_unless_the_pixels_are_raw(files: Path) 
         resolve(ModelOptions(), described, None)
     assert resolve(ModelOptions(preset="raw"), described, None)
     assert resolve(ModelOptions(force_preprocessing=True), described, None)
+
+
+def test_only_what_rescales_the_image_itself_is_normalisation() -> None:
+    import keras
+
+    layers = keras.layers
+    base = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Rescaling(2, name="first"),
+            layers.Conv2D(3, 3, padding="same"),
+            layers.Rescaling(0.5, name="of_features"),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    nested = keras.Sequential([keras.Input((8, 8, 3)), layers.RandomFlip(), base])
+    behind = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1), base])
+    found = [
+        KerasSource(model, "net").describe(StatedInput()).normalises
+        for model in (base, nested, behind)
+    ]
+    assert found == [("first",), ("first",), ()]
 
 
 def test_a_fine_tuned_network_goes_all_the_way(own: Path, cli: Cli) -> None:

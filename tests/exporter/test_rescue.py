@@ -330,3 +330,15 @@ def test_an_export_rescues_unless_told_not_to(
     assert mobilecv_runtime.Bundle.open(tmp_path / "rescued").manifest.to_json() == manifest
     plain = json.loads((tmp_path / "plain" / "mobilecv.json").read_text())
     assert "rescue" not in plain["artifacts"][0]
+
+
+def test_an_export_that_int8_cannot_hold_fails(
+    cli: Cli, fragile: Path, digits_photos: Path
+) -> None:
+    done = cli("export", fragile / "hopeless.h5", "--to", "tflite-int8", "--preset", "tf",
+               "--calibration", digits_photos / "calibration", "-o", "made", "--json")  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    (artifact,) = json.loads(done.stdout)["manifest"]["artifacts"]
+    assert artifact["parity"]["outcome"] == "differs"
+    assert artifact["rescue"]["outcome"] == "not rescued"
+    assert "int8 cannot hold this network" in " ".join(artifact["parity"]["reasons"])

@@ -149,8 +149,26 @@ def _image_shape(model: Any, name: str) -> tuple[int | None, int | None, int]:
 
 
 def _normalising_layers(model: Any) -> Iterator[str]:
-    for layer in model.layers:
-        if type(layer).__name__ in _NORMALISING:
-            yield str(layer.name)
-        if hasattr(layer, "layers"):
-            yield from _normalising_layers(layer)
+    """The layers that rescale the image itself: those that no weights lie before.
+
+    Further in, a `Rescaling` only scales features.
+    """
+    # A Sequential keeps its graph apart.
+    graph = getattr(model, "_functional", None) or model
+    by_depth = getattr(graph, "_nodes_by_depth", None)
+    if by_depth is None:  # A model that is code has no graph to walk.
+        yield from (str(each.name) for each in model.layers if type(each).__name__ in _NORMALISING)
+        return
+    image: set[Any] = set()
+    for depth in sorted(by_depth, reverse=True):
+        for node in by_depth[depth]:
+            layer = node.operation
+            if not node.is_input and image.isdisjoint(node.parent_nodes):
+                continue
+            normalises = type(layer).__name__ in _NORMALISING
+            if normalises:
+                yield str(layer.name)
+            if hasattr(layer, "layers"):
+                yield from _normalising_layers(layer)
+            if node.is_input or normalises or not getattr(layer, "weights", ()):
+                image.add(node)
