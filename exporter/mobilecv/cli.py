@@ -125,7 +125,11 @@ def export_command(
         typer.Option(help="A label per line. [default: labels.txt beside the model]"),
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="A folder of photos, for the value ranges of int8.")
+        Path | None,
+        typer.Option(
+            help="A folder of photos, for the value ranges of int8. [default: calibration beside "
+            "the model]"
+        ),
     ] = None,
     calibration_images: Annotated[
         int,

@@ -41,11 +41,12 @@ from mobilecv_runtime.manifest import (
     SourceEntry,
 )
 from mobilecv_runtime.parity import Verdict
-from mobilecv_runtime.photos import check_folder
+from mobilecv_runtime.photos import check_folder, holds_photos
 from mobilecv_runtime.spec import Contract, FloatArray
 from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict
 
 SOURCE_STEP = "source"
+CALIBRATION_NAME: Final = "calibration"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,8 @@ class ExportOptions:
     output: Path | None = None
     """The bundle folder; `<stem>-mobilecv` in the current folder by default."""
     calibration: Path | None = None
-    """A folder of photos for the value ranges of int8."""
+    """A folder of photos for the value ranges of int8; by default `calibration` beside the model,
+    if there is one."""
     calibration_images: int = 200
     """How many of them to use."""
     rescue: bool = True
@@ -70,6 +72,13 @@ class ExportOptions:
     """How long one conversion may take."""
     apps: Sequence[Path] = ()
     """Folders with a sample app, to put the bundle into."""
+
+    def with_photos_beside(self, model: Path) -> ExportOptions:
+        """The options with the photos that lie beside a model, where no folder is stated."""
+        folder = model.parent / CALIBRATION_NAME
+        if self.calibration is not None or not holds_photos(folder):
+            return self
+        return dataclasses.replace(self, calibration=folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +129,13 @@ def export(
             Nothing is left behind then, and an earlier bundle is as it was.
     """
     path = Path(model) if isinstance(model, str | Path) else None
+    assumed: tuple[str, ...] = ()
     if path is not None:
         sources.check_source_file(path, loading)
         model_options = model_options.over(ModelOptions.beside(path))
+        stated, options = options, options.with_photos_beside(path)
+        if options is not stated:
+            assumed = (f"calibration photos: those in {options.calibration}, beside the model",)
     targets, left_out = choose_targets(options)
     for project in options.apps:
         app_kind(project)
@@ -145,7 +158,7 @@ def export(
             capture = session.call("capture", graph, resolved.contract.image.shape)
             source_memory = session.peak_memory
         calibration = _calibration(options, resolved)
-        notes = _notes(resolved, images, calibration)
+        notes = (*assumed, *_notes(resolved, images, calibration))
         for note in notes:
             progress.note(note)
         calibration_file = rescue_file = None

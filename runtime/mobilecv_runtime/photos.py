@@ -85,6 +85,11 @@ def check_folder(root: Path) -> None:
         raise UsageError(f"{root}: no such folder; give a folder of photos")
 
 
+def holds_photos(root: Path) -> bool:
+    """Whether a folder is there, with at least one file that is called like a photo."""
+    return any(path.suffix.lower() in SUFFIXES for path in root.rglob("*"))
+
+
 def _class_folder(path: Path, root: Path) -> str | None:
     parts = path.relative_to(root).parts
     return parts[0] if len(parts) > 1 else None

@@ -138,3 +138,4 @@ def test_a_written_project_is_named_like_its_model_and_keeps_it_in_git(
     strings = written["android"] / "app" / "src" / "main" / "res" / "values" / "strings.xml"
     assert '<string name="app_name">digits</string>' in strings.read_text()
     assert "assets" not in (written["android"] / ".gitignore").read_text()
+    assert "Model" not in (written["ios"] / ".gitignore").read_text()

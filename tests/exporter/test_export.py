@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,13 +55,34 @@ def test_nothing_but_the_bundle_is_left_behind(exported: Path) -> None:
 
 
 def test_one_target_without_photos_works_with_no_other_flag(cli: Cli, tmp_path: Path) -> None:
-    done = cli("export", DIGITS, "--to", "tflite")
+    shutil.copy(DIGITS, tmp_path)
+    shutil.copy(DIGITS.with_name("labels.txt"), tmp_path)
+    done = cli("export", DIGITS.name, "--to", "tflite")
     assert done.returncode == 0, done.stderr
     bundle = Bundle.open(tmp_path / "digits-mobilecv")
     assert [entry.id for entry in bundle.manifest.artifacts] == ["tflite"]
     assert bundle.manifest.golden.origin == "patterns"
     assert bundle.contract.labels.names[7] == "seven"
     assert "generated test patterns" in done.stderr
+
+
+def test_photos_beside_the_model_calibrate(cli: Cli, tmp_path: Path) -> None:
+    beside = DIGITS.with_name("calibration")
+    done = cli("export", DIGITS, "--to", "tflite-int8")
+    assert done.returncode == 0, done.stderr
+    assert f"calibration photos: those in {beside}, beside the model" in done.stderr
+    manifest = Bundle.open(tmp_path / "digits-mobilecv").manifest
+    assert manifest.golden.origin == "photos"
+    assert manifest.calibration is not None
+    assert manifest.calibration.images == len(list(beside.glob("*/*.png"))) == 100
+
+
+def test_the_photos_beside_the_demo_model_are_those_that_its_script_draws(
+    digits_photos: Path,
+) -> None:
+    for path in DIGITS.with_name("calibration").glob("*/*.png"):
+        drawn = digits_photos / "calibration" / path.parent.name / path.name
+        assert drawn.read_bytes() == path.read_bytes()
 
 
 def test_int8_without_its_float_twin_leaves_no_float_file(

@@ -79,8 +79,6 @@ def test_a_model_that_is_no_image_classifier(
     ("words", "message"),
     [
         (["--to", "tensorrt"], "unknown target; choose from: coreml"),
-        (["--to", "tflite-int8"], "pass --calibration DIR"),
-        (["--to", "onnx,onnx-int8"], "pass --calibration DIR"),
         (["--calibration", "nowhere"], "nowhere: no such folder"),
         (["--images", "nowhere"], "nowhere: no such folder"),
         (["--labels", "nowhere.txt"], "nowhere.txt: cannot be read"),
@@ -97,6 +95,13 @@ def test_wrong_usage(words: list[str], message: str, cli: Cli, tmp_path: Path) -
     (tmp_path / "twice.txt").write_text("a\n" * 10)
     refused(cli("export", DIGITS, *words), USAGE, message)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["twice.txt", "two.txt"]
+
+
+@pytest.mark.parametrize("targets", ["tflite-int8", "onnx,onnx-int8"])
+def test_int8_needs_photos(targets: str, cli: Cli, tmp_path: Path) -> None:
+    shutil.copy(DIGITS, tmp_path)
+    (tmp_path / "calibration").mkdir()  # It holds none.
+    refused(cli("export", DIGITS.name, "--to", targets), USAGE, "pass --calibration DIR")
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_accepted(cli: Cli, tmp_path: Path) -> None:
