@@ -33,7 +33,7 @@ from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child, InProcess, Worker
 from mobilecv_runtime.digests import digest_of, size_of
 from mobilecv_runtime.errors import ConversionError, OutputError, UsageError
-from mobilecv_runtime.inspection import inspect
+from mobilecv_runtime.inspection import Inspection, inspect
 from mobilecv_runtime.manifest import (
     ArtifactEntry,
     CalibrationEntry,
@@ -197,10 +197,10 @@ def export(
             progress.note(coverage.note)
             notes = (*notes, coverage.note)
         golden = ScoredImages.golden(images.pixels, scores)
+        made = {each.target.id: (each, inspect(each.path)) for each in wanted if not each.error}
         verdicts = {
-            each.target.id: _verdict(each, resolved.contract, golden)
-            for each in wanted
-            if not each.error
+            name: _verdict(conversion, found, resolved.contract, golden)
+            for name, (conversion, found) in made.items()
         }
         writer.commit(
             Manifest(
@@ -213,9 +213,8 @@ def export(
                 calibration=_calibration_entry(calibration, coverage),
                 tools=_tools(description, capture, wanted),
                 artifacts=tuple(
-                    _artifact_entry(each, resolved.contract, verdicts[each.target.id])
-                    for each in wanted
-                    if not each.error
+                    _artifact_entry(conversion, found, resolved.contract, verdicts[name])
+                    for name, (conversion, found) in made.items()
                 ),
                 left_out={**left_out, **failures},
                 loading=recorded(loading, output),
@@ -336,10 +335,12 @@ def _source_entry(
     )
 
 
-def _verdict(conversion: Conversion, contract: Contract, golden: ScoredImages) -> Verdict:
+def _verdict(
+    conversion: Conversion, found: Inspection, contract: Contract, golden: ScoredImages
+) -> Verdict:
     """What the golden images say, and for int8 the calibration photos that decided a rescue."""
     target, rescue = conversion.target, conversion.rescue
-    promise = target.promised(contract.head)
+    promise = target.promised(contract.head, found.minimum_runtime)
     verdict = artifact_verdict(conversion.path, target.precision, contract, promise, golden)
     if rescue is not None and not rescue.kept.agrees:
         reasons = (*verdict.reasons, rescue.summary)
@@ -347,18 +348,20 @@ def _verdict(conversion: Conversion, contract: Contract, golden: ScoredImages) -
     return verdict
 
 
-def _artifact_entry(conversion: Conversion, contract: Contract, verdict: Verdict) -> ArtifactEntry:
+def _artifact_entry(
+    conversion: Conversion, found: Inspection, contract: Contract, verdict: Verdict
+) -> ArtifactEntry:
     target = conversion.target
-    found = inspect(conversion.path)
+    promise = target.promised(contract.head, found.minimum_runtime)
     return ArtifactEntry(
         id=target.id,
         file=conversion.path.name,
         bytes=size_of(conversion.path),
         sha256=digest_of(conversion.path),
         precision=target.precision,
-        minimum_runtime=found.minimum_runtime or target.minimum_runtime,
-        input=target.input,
-        output=target.output(contract.head),
+        minimum_runtime=promise.minimum_runtime,
+        input=promise.input,
+        output=promise.output,
         parity=verdict.to_json(),
         census=found.census.record() if found.census else None,
         rescue=conversion.rescue.to_json() if conversion.rescue else None,

@@ -109,6 +109,7 @@ def _inspect_coreml(path: Path) -> Inspection:
         operations=found.operations,
         data_types=found.data_types,
         metadata={**metadata, **scaler},
+        minimum_runtime=MINIMUM_IOS.get(version),
     )
 
 

@@ -14,6 +14,27 @@ from mobilecv_runtime import Bundle
 from tests_shared import Cli
 
 STATED = ("--size", "32x24", "--preset", "torch")
+SHUFFLING = """
+import torch
+
+class Shuffling(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 4, stride=4)
+        self.branch = torch.nn.Conv2d(8, 8, 1)
+        self.fc = torch.nn.Linear(16, 4)
+
+    def forward(self, x):
+        x = self.conv(x)
+        x = torch.cat((x, self.branch(x)), dim=1)
+        batch, channels, height, width = x.size()
+        x = x.view(batch, 2, channels // 2, height, width)
+        x = torch.transpose(x, 1, 2).contiguous().view(batch, channels, height, width)
+        return self.fc(x.relu().mean([2, 3]))
+
+def build():
+    return Shuffling()
+"""
 
 
 @pytest.fixture
@@ -54,6 +75,25 @@ def test_a_file_of_every_kind_is_exported_and_verified(
     report = verified(cli, "bundle")
     assert [row["id"] for row in report["artifacts"]] == ["source", "onnx"]
     assert all(row["outcome"] == "agrees" for row in report["artifacts"])
+
+
+def test_a_network_that_needs_a_later_ios_is_promised_for_that_one(
+    labels: Path, cli: Cli, tmp_path: Path
+) -> None:
+    """coremltools writes ShuffleNet's shuffle as a `concatND` that interleaves, new in iOS 14."""
+    import torch
+
+    (tmp_path / "shuffling.py").write_text(SHUFFLING)
+    names: dict[str, Any] = {}
+    exec(SHUFFLING, names)
+    torch.save(names["build"]().state_dict(), tmp_path / "shuffling.pth")
+    done = cli("export", "shuffling.pth", "--architecture", "shuffling.py:build", *STATED,
+               "--labels", labels, "--to", "coreml,mlpackage", "-o", "bundle")  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    entries = {entry.id: entry for entry in Bundle.open(tmp_path / "bundle").manifest.artifacts}
+    assert entries["coreml"].minimum_runtime == "iOS 14"
+    assert entries["mlpackage"].minimum_runtime == "iOS 15"
+    verified(cli, "bundle")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ class Target:
     """What its file name ends with, after the model's name."""
     precision: Precision
     minimum_runtime: str
-    """The oldest runtime that reads it."""
+    """The oldest runtime that reads it, as far as its files do not say it themselves."""
     input: Mapping[str, Any]
     """The image input as the manifest tells it to apps."""
     output: Callable[[Head], Mapping[str, Any]]
@@ -99,10 +99,17 @@ class Target:
     converters: Mapping[type[Capture], tuple[str, ...]] = field(default_factory=dict)
     """Kind of capture -> the distributions that convert it; empty for a derived target."""
 
-    def promised(self, head: Head) -> Promised:
-        """What apps are told about its artifacts under a head."""
+    def promised(self, head: Head, minimum_runtime: str | None = None) -> Promised:
+        """What apps are told about an artifact.
+
+        Args:
+            head: Of the model.
+            minimum_runtime: What the file itself says; None if it does not.
+        """
         return Promised(
-            input=self.input, output=self.output(head), minimum_runtime=self.minimum_runtime
+            input=self.input,
+            output=self.output(head),
+            minimum_runtime=minimum_runtime or self.minimum_runtime,
         )
 
     def tools_for(self, capture: Capture) -> tuple[str, ...]:
