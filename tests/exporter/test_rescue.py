@@ -16,10 +16,12 @@ import pytest
 
 import mobilecv_runtime
 from digits_images import draw_digits
-from mobilecv.quantisation import onnx as onnx_quantisation
 from mobilecv.quantisation import tflite as tflite_quantisation
+from mobilecv.quantisation.networks.interface import FloatNetwork, Kind, Layer, Weights
+from mobilecv.quantisation.networks.onnx import OnnxNetwork
+from mobilecv.quantisation.networks.tflite import TfliteNetwork
+from mobilecv.quantisation.plain import plain_int8
 from mobilecv.quantisation.ranges import RANGE_RULES, Observed
-from mobilecv.quantisation.rescue.bias_correction import mean_shift
 from mobilecv.quantisation.rescue.candidate import Context
 from mobilecv.quantisation.rescue.equalisation import equalised, groups
 from mobilecv.quantisation.rescue.float_layers import LARGEST_FLOAT_SHARE
@@ -27,13 +29,10 @@ from mobilecv.quantisation.rescue.ladder import (
     FEWEST_PHOTOS,
     FloatFile,
     Made,
+    quantised,
     rescue,
-    rescued_if_needed,
 )
 from mobilecv.quantisation.rescue.measuring import divergence, scores_of
-from mobilecv.quantisation.rescue.network import FloatNetwork, Kind, Layer, Weights
-from mobilecv.quantisation.rescue.onnx_network import OnnxNetwork
-from mobilecv.quantisation.rescue.tflite_network import TfliteNetwork
 from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv.targets.tflite_metadata import without_files
 from mobilecv_runtime.errors import ConversionError
@@ -66,13 +65,13 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tflite(folder: Path, name: str) -> tuple[TfliteNetwork, bytes]:
     model = without_files((folder / f"{name}.tflite").read_bytes())
-    return TfliteNetwork(model), tflite_quantisation.to_int8(model, CALIBRATION)
+    network = TfliteNetwork(model)
+    return network, plain_int8(network, CALIBRATION)
 
 
 def onnx_(folder: Path, name: str) -> tuple[OnnxNetwork, bytes]:
-    model = onnx.load(str(folder / f"{name}.onnx"))
-    plain = onnx_quantisation.to_int8(model, CALIBRATION, "image")
-    return OnnxNetwork.of(model), bytes(plain.SerializeToString())
+    network = OnnxNetwork.of(onnx.load(str(folder / f"{name}.onnx")))
+    return network, plain_int8(network, CALIBRATION)
 
 
 FORMATS: Final = {"tflite": tflite, "onnx": onnx_}
@@ -98,7 +97,7 @@ def agreement(network: FloatNetwork, model: bytes) -> float:
 def test_what_plain_int8_breaks_is_rescued(format_: str, name: str, fragile: Path) -> None:
     network, plain = FORMATS[format_](fragile, name)
     assert agreement(network, plain) < 0.9
-    made = rescued_if_needed(plain, twin(network), lambda: network, CALIBRATION, GOLDEN)
+    made = quantised(network, twin(network), CALIBRATION, GOLDEN)
     assert made.record is not None
     assert made.record.kept.agrees, made.record.summary
     assert FIXED_BY[name] in made.record.kept.words
@@ -132,10 +131,10 @@ def test_what_int8_cannot_hold_is_said(format_: str, fragile: Path) -> None:
 
 def test_a_file_that_agrees_stays_as_it_is(fragile: Path) -> None:
     network, _ = tflite(fragile, "badly-scaled")
-    made = rescued_if_needed(
-        network.to_bytes(), twin(network), lambda: network, CALIBRATION, GOLDEN
-    )
-    assert made == Made(model=network.to_bytes(), record=None)
+    mended = equalised(network, network.observe(CALIBRATION))
+    assert mended is not None
+    made = quantised(mended, twin(network), CALIBRATION, GOLDEN)
+    assert made == Made(model=plain_int8(mended, CALIBRATION), record=None)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +143,8 @@ def test_a_file_that_agrees_stays_as_it_is(fragile: Path) -> None:
 def test_without_leave_or_photos_nothing_is_rescued(
     photos: UInt8Array, golden: UInt8Array | None, fragile: Path
 ) -> None:
-    network, plain = tflite(fragile, "badly-scaled")
-    assert rescued_if_needed(plain, twin(network), lambda: network, photos, golden).record is None
+    network, _ = tflite(fragile, "badly-scaled")
+    assert quantised(network, twin(network), photos, golden).record is None
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -180,7 +179,7 @@ def spread(observed: Observed) -> float:
 class Outline:
     """A network of layers only."""
 
-    suffix, usual_rule, fallback = ".none", "least squares", "none"
+    suffix, fallback = ".none", "none"
 
     def __init__(self, layers: Sequence[Layer], outputs: Collection[str]) -> None:
         self.layers, self.outputs = layers, outputs
@@ -204,7 +203,7 @@ class Outline:
 
 
 def dense(name: str, source: str, *, is_linear: bool = True) -> Layer:
-    weights = Weights(slot=(0, 1), output_axis=0, input_axis=1, bias=None)
+    weights = Weights(slot=(0, 1), output_axis=0, input_axis=1, bias=None, order=(0, 1))
     return Layer(name=name, kind="weighted", inputs=(source,), weights=weights, is_linear=is_linear)
 
 
@@ -247,18 +246,6 @@ def test_only_what_scales_exactly_is_equalised(
     layers: list[Layer], expected: list[set[str]]
 ) -> None:
     assert [group.tensors for group in groups(Outline(layers, {"b"}))] == expected
-
-
-def test_the_mean_shift_is_that_of_rounded_weights() -> None:
-    random = np.random.default_rng(0)
-    values = random.normal(size=(5, 3, 3, 4)).astype(np.float32)
-    inputs = random.normal(2, 1, size=(2000, 3, 3, 4))
-    steps = np.abs(values).max(axis=(1, 2, 3), keepdims=True) / 127
-    rounded = np.round(values / steps) * steps
-    expected = np.einsum("nhwi,ohwi->o", inputs, rounded - values) / len(inputs)
-    place = Weights(slot=(0, 1), output_axis=0, input_axis=3, bias=None)
-    shift = mean_shift(values, inputs.mean(axis=(0, 1, 2)), place)
-    np.testing.assert_allclose(shift, expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("rule", RANGE_RULES)

@@ -23,25 +23,10 @@ def to_float16(model: Any) -> Any:
     return float16.convert_float_to_float16(model, keep_io_types=True)
 
 
-def to_int8(model: Any, photos: UInt8Array, input_name: str) -> Any:
+def to_int8(model: Any, ranges: Mapping[str, Range], in_float: Collection[str]) -> Any:
     """Quantise weights (per channel) and activations to int8 as QDQ pairs.
 
     The head stays in float32, so that small probabilities are not rounded to zero.
-
-    Args:
-        model: A float ONNX model with a uint8 NHWC image input.
-        photos: (count, height, width, channels), uint8: the calibration set.
-        input_name: The name of the image input.
-
-    Raises:
-        ConversionError: If ONNX Runtime's quantiser fails.
-    """
-    fused = folded(model)
-    return _quantise(fused, _Photos(photos, input_name), head_nodes(fused), {})
-
-
-def to_int8_with(model: Any, ranges: Mapping[str, Range], in_float: Collection[str]) -> Any:
-    """Quantise as `to_int8` does, on ranges that are known.
 
     Args:
         model: What `folded` gave.
@@ -52,15 +37,12 @@ def to_int8_with(model: Any, ranges: Mapping[str, Range], in_float: Collection[s
         ConversionError: If ONNX Runtime's quantiser fails.
     """
     (image,) = model.graph.input
-    shape = [each.dim_value for each in image.type.tensor_type.shape.dim[1:]]
-    # ONNX Runtime asks for a photo whatever else it is told.
-    blank = _Photos(np.zeros((1, *shape), np.uint8), image.name)
     overrides = {
         # Its quantiser computes with float32 and refuses Python's float.
         name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
         for name, (low, high) in ranges.items()
     }
-    return _quantise(model, blank, [*head_nodes(model), *in_float], overrides)
+    return _quantise(model, _Blank(image), [*head_nodes(model), *in_float], overrides)
 
 
 def folded(model: Any) -> Any:
@@ -83,7 +65,7 @@ def folded(model: Any) -> Any:
 
 
 def _quantise(
-    model: Any, photos: _Photos, in_float: Sequence[str], overrides: Mapping[str, Any]
+    model: Any, photos: _Blank, in_float: Sequence[str], overrides: Mapping[str, Any]
 ) -> Any:
     onnx = guest("onnx", extra="onnx")
     tools = guest("onnxruntime.quantization", extra="onnx")
@@ -115,18 +97,12 @@ def _quantiser_errors() -> Iterator[None]:
         raise ConversionError(f"onnxruntime.quantization: {lines[0][:300]}") from error
 
 
-class _Photos:
-    """What onnxruntime calls a calibration data reader.
+class _Blank:
+    """What onnxruntime calls a calibration data reader; it asks for a photo whatever it is told."""
 
-    The first photo gets one black and one white pixel, so that the image's range is 0..255 whatever
-    the photos hold, and no brighter one saturates later.
-    """
-
-    def __init__(self, photos: UInt8Array, input_name: str) -> None:
-        first = photos[:1].copy()
-        first[0, 0, 0], first[0, -1, -1] = 0, 255
-        batches = (first, *(photo[None] for photo in photos[1:]))
-        self._feeds = ({input_name: batch} for batch in batches)
+    def __init__(self, image: Any) -> None:
+        shape = [each.dim_value for each in image.type.tensor_type.shape.dim[1:]]
+        self._feeds = iter([{image.name: np.zeros((1, *shape), np.uint8)}])
 
     def get_next(self) -> dict[str, UInt8Array] | None:
         return next(self._feeds, None)

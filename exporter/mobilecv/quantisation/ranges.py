@@ -3,13 +3,12 @@
 A range that covers every outlier makes the steps of int8 coarse for all other values; one that is
 too narrow clips. The range chosen by default makes the mean squared error of rounding and clipping
 together the smallest (as in Nagel et al. 2021, "A White Paper on Neural Network Quantization",
-arXiv 2106.08295, section 3.1). On the MLPerf Tiny ResNet8 it gave 96.7 to 97.2 % agreement with the
-float model over four calibration samples, against 95.8 to 96.3 % for plain minima and maxima.
+arXiv 2106.08295, section 3.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -91,25 +90,12 @@ class Observed:
         self.values.append(flat)
 
 
-def best_ranges(model: bytes, photos: UInt8Array) -> dict[str, Range]:
-    """The range of every tensor that costs int8 the least.
+def observe(model: bytes, photos: UInt8Array) -> tuple[dict[str, Observed], str]:
+    """Run a float `.tflite` on photos and look at every tensor that an operation makes.
 
     Args:
         model: A float `.tflite` with one image input.
-        photos: (count, height, width, channels), uint8: the calibration set.
-
-    Returns:
-        Tensor name -> (low, high). The image's own range is always 0..255.
-
-    Raises:
-        ConversionError: If a tensor takes NaN or infinity.
-    """
-    observed, image = observe(model, photos)
-    return {**ranges_by(least_squares_range, observed), image: PIXEL_RANGE}
-
-
-def observe(model: bytes, photos: UInt8Array) -> tuple[dict[str, Observed], str]:
-    """Run a float `.tflite` on photos and look at every tensor that an operation makes.
+        photos: (count, height, width, channels), uint8.
 
     Returns:
         Tensor name -> what it held, and the name of the image input.
@@ -126,12 +112,26 @@ def observe(model: bytes, photos: UInt8Array) -> tuple[dict[str, Observed], str]
         if tensor["index"] in made and tensor["dtype"] == np.float32
     }
     random = np.random.default_rng(0)
-    for photo in photos:
-        interpreter.set_tensor(image["index"], photo[None].astype(np.float32))
-        interpreter.invoke()
+    for _ in _runs(interpreter, photos):
         for index, tensor in indices.items():
             tensor.add(interpreter.get_tensor(index), -1, random)
     return {tensor.name: tensor for tensor in indices.values()}, str(image["name"])
+
+
+def watched(model: bytes, photos: UInt8Array) -> Iterator[Any]:
+    """An interpreter of a float `.tflite` that has run on one photo after the other.
+
+    All of its tensors can be looked at until the next photo.
+    """
+    return _runs(_interpreter(model), photos)
+
+
+def _runs(interpreter: Any, photos: UInt8Array) -> Iterator[Any]:
+    (image,) = interpreter.get_input_details()
+    for photo in photos:
+        interpreter.set_tensor(image["index"], photo[None].astype(np.float32))
+        interpreter.invoke()
+        yield interpreter
 
 
 RangeRule: TypeAlias = Callable[[NDArray[np.float32], float, float], Range]
@@ -221,6 +221,10 @@ RANGE_RULES: Final[Mapping[str, RangeRule]] = {
     "percentile": percentile_range,
     "entropy": entropy_range,
 }
+USUAL_RULE: Final = "least squares"
+"""With it, the answers of int8 are nearer to the float network's than with minima and maxima: the
+divergence was a sixth to a third smaller on ResNet8 and MobileNetV2, and a tenth larger on
+MobileNetV1 x0.25."""
 
 
 def _interpreter(model: bytes) -> Any:

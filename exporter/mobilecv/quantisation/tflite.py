@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from mobilecv.quantisation.ranges import Range, best_ranges
+from mobilecv.quantisation.ranges import Range
 from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv_runtime.census import INTEGER_SHARE
 from mobilecv_runtime.errors import ConversionError, guest
-from mobilecv_runtime.spec import UInt8Array
 from mobilecv_runtime.tflite_layers import tflite_census
 
 _HEAD_OPS: Final = frozenset({"SOFTMAX", "LOGISTIC", "SUB", "CONCATENATION"})
@@ -41,26 +40,11 @@ def to_dynamic(model: bytes) -> bytes:
     return _quantise(model, recipe.dynamic_wi8_afp32(), None)
 
 
-def to_int8(model: bytes, photos: UInt8Array) -> bytes:
+def to_int8(model: bytes, ranges: Mapping[str, Range], in_float: Collection[str] = ()) -> bytes:
     """Quantise weights (per channel) and activations to int8; uint8 image in, float32 scores out.
 
     The head (softmax or sigmoid) runs in float32 on dequantised logits: an int8 softmax has steps
     of 1/256, which rounds every probability of a 1000-class model to zero.
-
-    Args:
-        model: A float `.tflite` with the signature `serving_default`.
-        photos: (count, height, width, channels), uint8: the calibration set.
-
-    Raises:
-        ConversionError: If so much is left in float that the file would be int8 by name only.
-    """
-    return checked(to_int8_with(model, best_ranges(model, photos)))
-
-
-def to_int8_with(
-    model: bytes, ranges: Mapping[str, Range], in_float: Collection[str] = ()
-) -> bytes:
-    """Quantise as `to_int8` does, on ranges that are known.
 
     Args:
         model: A float `.tflite` with the signature `serving_default`.

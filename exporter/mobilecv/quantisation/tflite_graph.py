@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilecv.tflite_packing import pack
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.tflite_layers import TfliteGraph, text
 
@@ -62,6 +63,5 @@ class EditableTflite(TfliteGraph):
 
     def to_bytes(self) -> bytes:
         """The flatbuffer."""
-        builder = guest("flatbuffers", extra="tflite").Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        size = sum(len(each.data) for each in self.model.buffers if each.data is not None)
+        return pack(self.model, size)

@@ -10,8 +10,8 @@ import numpy as np
 from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
-from mobilecv.quantisation.rescue.ladder import FloatFile, rescued_if_needed
-from mobilecv.quantisation.rescue.onnx_network import OnnxNetwork
+from mobilecv.quantisation.networks.onnx import OnnxNetwork
+from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.onnx_from_tensorflow import from_tensorflow
@@ -39,12 +39,11 @@ def _convert_int8(job: Job) -> Record | None:
     if job.calibration is None:
         raise ConversionError("onnx-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
-    made = rescued_if_needed(
-        bytes(quantisation.to_int8(base, photos, INPUT_NAME).SerializeToString()),
+    made = quantised(
+        OnnxNetwork.of(base),
         FloatFile(
             model=bytes(base.SerializeToString()), suffix=".onnx", answer=job.contract.head.answer
         ),
-        lambda: OnnxNetwork.of(base),
         photos,
         np.load(job.rescue) if job.rescue else None,
     )

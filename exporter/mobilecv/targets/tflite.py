@@ -11,9 +11,9 @@ from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.quantisation import tflite as quantisation
-from mobilecv.quantisation.rescue.ladder import FloatFile, rescued_if_needed
+from mobilecv.quantisation.networks.tflite import TfliteNetwork
+from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
 from mobilecv.quantisation.rescue.record import Record
-from mobilecv.quantisation.rescue.tflite_network import TfliteNetwork
 from mobilecv.targets import tflite_metadata
 from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.tflite_from_torch import from_torch
@@ -62,10 +62,9 @@ def _convert_int8(job: Job) -> Record | None:
     if job.calibration is None:
         raise ConversionError("tflite-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
-    made = rescued_if_needed(
-        quantisation.to_int8(base, photos),
+    made = quantised(
+        TfliteNetwork(base),
         FloatFile(model=base, suffix=".tflite", answer=job.contract.head.answer),
-        lambda: TfliteNetwork(base),
         photos,
         np.load(job.rescue) if job.rescue else None,
     )

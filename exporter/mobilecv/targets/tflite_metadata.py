@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from mobilecv.targets.base import SCORES_DESCRIPTIONS
+from mobilecv.tflite_packing import pack, unpack
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.runners.tflite import LABELS_FILE
@@ -39,7 +38,7 @@ def with_signature(model: bytes, input_name: str, output_name: str) -> bytes:
     it.
     """
     schema = _schema()
-    unpacked = _unpack(model, schema)
+    unpacked = unpack(model)
     graph = unpacked.subgraphs[0]
     for tensor, name in ((graph.inputs[0], input_name), (graph.outputs[0], output_name)):
         graph.tensors[tensor].name = name
@@ -48,7 +47,7 @@ def with_signature(model: bytes, input_name: str, output_name: str) -> bytes:
     signature.inputs = [_tensor_map(schema, input_name, int(graph.inputs[0]))]
     signature.outputs = [_tensor_map(schema, output_name, int(graph.outputs[0]))]
     unpacked.signatureDefs = [signature]
-    return _pack(unpacked, len(model))
+    return pack(unpacked, len(model))
 
 
 def with_metadata(
@@ -64,7 +63,7 @@ def with_metadata(
         answer: What the scores are.
     """
     schema = _schema()
-    unpacked = _unpack(model, schema)
+    unpacked = unpack(model)
     buffer = schema.BufferT()
     buffer.data = list(_metadata(name, description, channels, answer))
     kept = [entry for entry in unpacked.metadata or [] if _text(entry.name) != _METADATA_NAME]
@@ -72,7 +71,7 @@ def with_metadata(
     entry.name, entry.buffer = _METADATA_NAME, len(unpacked.buffers)
     unpacked.buffers.append(buffer)
     unpacked.metadata = [*kept, entry]
-    return _pack(unpacked, len(model))
+    return pack(unpacked, len(model))
 
 
 def write_with_files(model: bytes, files: Mapping[str, bytes], output: Path) -> None:
@@ -98,29 +97,6 @@ def without_files(model: bytes) -> bytes:
 
 def _schema() -> Any:
     return guest("ai_edge_litert.schema_py_generated", extra="tflite")
-
-
-def _unpack(model: bytes, schema: Any) -> Any:
-    """The model as objects, with all of its constants inside the flatbuffer.
-
-    ai-edge-quantizer 0.10 puts constants of 256 KiB and more behind it (`Buffer.offset` of the
-    schema, valid above 1), where packing anew would lose them, and older runtimes do not look.
-    """
-    unpacked = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-    for buffer in unpacked.buffers:
-        if buffer.offset > 1:
-            outside = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
-            buffer.data, buffer.offset, buffer.size = outside, 0, 0
-    return unpacked
-
-
-def _pack(unpacked: Any, size: int) -> bytes:
-    """Pack a model that was of about this size, in bytes."""
-    flatbuffers = guest("flatbuffers", extra="tflite")
-    # A builder that has to grow doubles, and holds the old and the new buffer while it copies.
-    builder = flatbuffers.Builder(size + (1 << 20))
-    builder.Finish(unpacked.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def _text(name: str | bytes | None) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mobilecv.quantisation.ranges import RANGE_RULES, Observed, ranges_by
-from mobilecv.quantisation.rescue.network import FloatNetwork
+from mobilecv.quantisation.networks.interface import FloatNetwork
+from mobilecv.quantisation.ranges import RANGE_RULES, USUAL_RULE, Observed, ranges_by
+from mobilecv.quantisation.rounding import Constants, rounded_constants, with_rounded
 from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.spec import FloatArray, UInt8Array
 
@@ -24,6 +25,7 @@ class Context:
     answer: Answer = "one label"
     """What the scores are."""
     _observed: list[tuple[FloatNetwork, dict[str, Observed]]] = field(default_factory=list)
+    _rounded: list[tuple[FloatNetwork, dict[str, Constants]]] = field(default_factory=list)
 
     def observed(self, network: FloatNetwork) -> dict[str, Observed]:
         """What the network's tensors hold on the photos; measured once."""
@@ -33,6 +35,15 @@ class Context:
         observed = network.observe(self.photos)
         self._observed.append((network, observed))
         return observed
+
+    def rounded(self, network: FloatNetwork) -> dict[str, Constants]:
+        """The network's rounded weights by layer; worked out once."""
+        for known, rounded in self._rounded:
+            if known is network:
+                return rounded
+        rounded = rounded_constants(network, self.photos)
+        self._rounded.append((network, rounded))
+        return rounded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +62,7 @@ class Candidate:
     def words(self) -> str:
         """What sets it apart from plain int8, for the report."""
         words = [*self.rewritten]
-        if self.rule != self.network.usual_rule:
+        if self.rule != USUAL_RULE:
             words.append(f"ranges by {self.rule}")
         if self.in_float:
             several = f"{len(self.in_float)} layers in float"
@@ -61,7 +72,8 @@ class Candidate:
     def quantised(self, context: Context) -> bytes:
         """The int8 file."""
         ranges = ranges_by(RANGE_RULES[self.rule], context.observed(self.network))
-        return self.network.quantised(ranges, self.in_float)
+        rounded = with_rounded(self.network, context.rounded(self.network), self.in_float)
+        return rounded.quantised(ranges, self.in_float)
 
 
 class Step(Protocol):

@@ -23,15 +23,15 @@ from typing import Final
 
 import numpy as np
 
-from mobilecv.quantisation.ranges import Observed
-from mobilecv.quantisation.rescue.candidate import Candidate, Context
-from mobilecv.quantisation.rescue.network import (
+from mobilecv.quantisation.networks.interface import (
     SCALABLE_KINDS,
     FloatNetwork,
     Floats,
     Slot,
     Weights,
 )
+from mobilecv.quantisation.ranges import USUAL_RULE, Observed
+from mobilecv.quantisation.rescue.candidate import Candidate, Context
 
 _LARGEST_EXPONENT: Final = 16
 """No channel is scaled by more than 2 to this power, nor by less than its inverse."""
@@ -66,7 +66,7 @@ class Equalise:
             network, changed = scaled, True
         if not changed:
             return
-        for rule in dict.fromkeys((network.usual_rule, candidate.rule)):
+        for rule in dict.fromkeys((USUAL_RULE, candidate.rule)):
             yield dataclasses.replace(
                 candidate,
                 network=network,

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from mobilecv.quantisation.networks.interface import FloatNetwork, Layer
 from mobilecv.quantisation.ranges import RANGE_RULES, ranges_by
 from mobilecv.quantisation.rescue.candidate import Candidate, Context
 from mobilecv.quantisation.rescue.measuring import divergence, scores_of
-from mobilecv.quantisation.rescue.network import FloatNetwork, Layer
 
 LARGEST_FLOAT_SHARE: Final = 0.05
 """Of the multiply-adds, for all the layers that stay in float together."""

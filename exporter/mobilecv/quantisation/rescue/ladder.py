@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from mobilecv.quantisation.rescue.bias_correction import CorrectBiases
+from mobilecv.quantisation.networks.interface import FloatNetwork
+from mobilecv.quantisation.plain import plain_int8
+from mobilecv.quantisation.ranges import USUAL_RULE
 from mobilecv.quantisation.rescue.candidate import Candidate, Context, Step
 from mobilecv.quantisation.rescue.equalisation import Equalise
 from mobilecv.quantisation.rescue.float_layers import KeepInFloat
 from mobilecv.quantisation.rescue.measuring import divergence, scores_of
-from mobilecv.quantisation.rescue.network import FloatNetwork
 from mobilecv.quantisation.rescue.range_rules import OtherRanges
 from mobilecv.quantisation.rescue.record import Record, Trial
 from mobilecv_runtime.heads import Answer
@@ -19,7 +19,7 @@ from mobilecv_runtime.parity import Verdict
 from mobilecv_runtime.spec import FloatArray, UInt8Array
 from mobilecv_runtime.verdicts import scores_verdict
 
-LADDER: Final[tuple[Step, ...]] = (OtherRanges(), Equalise(), CorrectBiases(), KeepInFloat())
+LADDER: Final[tuple[Step, ...]] = (OtherRanges(), Equalise(), KeepInFloat())
 """The cheapest first: what costs nothing at run time, then what does. 16-bit activations with 8-bit
 weights are no rung: LiteRT has no fast kernels for them. On one desktop core, int8 and int16x8 took
 0.04 and 9 ms for the MLPerf Tiny ResNet8, 0.12 and 4.6 ms for its visual wake words network."""
@@ -55,28 +55,24 @@ class Made:
     """What was done to rescue it; None for a plain one."""
 
 
-def rescued_if_needed(
-    plain: bytes,
-    twin: FloatFile,
-    network: Callable[[], FloatNetwork],
-    photos: UInt8Array,
-    golden: UInt8Array | None,
+def quantised(
+    network: FloatNetwork, twin: FloatFile, photos: UInt8Array, golden: UInt8Array | None
 ) -> Made:
     """Plain int8 if it agrees with the float file, and what a rescue makes of it otherwise.
 
     Args:
-        plain: The plain int8 file, whose ranges come from all photos.
-        twin: The float file that it was made from.
-        network: Gives the float network; asked only if a rescue is needed.
+        network: The float network.
+        twin: The float file that it was read from.
         photos: (count, height, width, channels), uint8: the calibration set.
         golden: The images that the bundle keeps; None to leave the plain file as it is.
     """
+    plain = plain_int8(network, photos)
     if golden is None or len(photos) < FEWEST_PHOTOS:
         return Made(model=plain, record=None)
     referees = (_Referee.of(twin, images) for images in (golden, photos[:_CHECKED]))
     if all(each.judge(plain)[0].outcome == "agrees" for each in referees):
         return Made(model=plain, record=None)
-    return rescue(network(), photos, golden, twin.answer)
+    return rescue(network, photos, golden, twin.answer)
 
 
 def rescue(
@@ -99,7 +95,7 @@ def rescue(
     referees = _Referee.of(twin, held_out), _Referee.of(twin, golden)
     expected = _Referee.of(twin, measured).expected
     context = Context(photos=measured, expected=expected, answer=answer)
-    best = Candidate(network=network, rule=network.usual_rule)
+    best = Candidate(network=network, rule=USUAL_RULE)
     kept, model = _trial("plain", best, context, referees)
     trials = [kept]
     for step in LADDER:

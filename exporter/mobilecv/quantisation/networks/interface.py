@@ -1,8 +1,8 @@
-"""A float network as the steps of the ladder see it, whatever its format."""
+"""A float network as quantisation sees it, whatever its format."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
@@ -26,6 +26,19 @@ SCALABLE_KINDS: Final = frozenset({"scalable", "moving"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """How a convolution slides over its input; (height, width) each."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    before: tuple[int, int]
+    """Zeros above and to the left."""
+    after: tuple[int, int]
+    """Zeros below and to the right."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """The constants of a weighted layer."""
 
@@ -36,11 +49,28 @@ class Weights:
     """The axis of the input channels, the same one for a depthwise convolution; None where input
     channels are grouped otherwise, and cannot be scaled one by one."""
     bias: Slot | None
+    order: tuple[int, ...] | None
+    """The axes in the order (outputs, height, width, inputs of a group), or (outputs, inputs) of a
+    dense layer; None for what is understood no further, such as convolutions of one dimension."""
+    groups: int = 1
+    """Into how many groups the channels are divided; as many as channels if depthwise."""
+    window: Window | None = None
+    """None for a dense layer."""
 
     @property
     def is_depthwise(self) -> bool:
         """Whether each channel meets its own weights only."""
         return self.input_axis == self.output_axis
+
+    def rows(self, values: Floats) -> Floats:
+        """The weights as (groups, outputs of a group, what one output multiplies)."""
+        ordered = values.transpose(self.order)
+        return ordered.reshape(self.groups, len(ordered) // self.groups, -1)
+
+    def from_rows(self, rows: Floats, shape: tuple[int, ...]) -> Floats:
+        """The weights in their own shape again."""
+        order = self.order or ()
+        return rows.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +97,6 @@ class FloatNetwork(Protocol):
 
     suffix: str
     """Of its files."""
-    usual_rule: str
-    """The rule of `RANGE_RULES` that plain int8 of this format rests on."""
     fallback: str
     """The target to use where int8 does not hold."""
 
@@ -94,6 +122,19 @@ class FloatNetwork(Protocol):
 
         Raises:
             ConversionError: If one takes NaN or infinity.
+        """
+
+    def activations(
+        self, photos: UInt8Array, tensors: Collection[str]
+    ) -> Iterator[Mapping[str, Floats]]:
+        """What tensors hold on each photo, channels last.
+
+        Args:
+            photos: (count, height, width, channels).
+            tensors: Names of tensors that layers work on.
+
+        Returns:
+            For every photo, name -> (1, height, width, channels) or (..., channels).
         """
 
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:

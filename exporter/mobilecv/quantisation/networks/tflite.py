@@ -1,26 +1,33 @@
-"""A float `.tflite` as the steps of the ladder see it."""
+"""A float `.tflite` as quantisation sees it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range, observe
-from mobilecv.quantisation.rescue.network import Floats, Kind, Layer, Slot, Weights
-from mobilecv.quantisation.tflite import head_outputs, to_int8_with
+from mobilecv.quantisation.biases import storable_biases
+from mobilecv.quantisation.networks.interface import Floats, Kind, Layer, Slot, Weights, Window
+from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range, observe, watched
+from mobilecv.quantisation.tflite import head_outputs, to_int8
 from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv_runtime.spec import UInt8Array
 from mobilecv_runtime.tflite_layers import multiply_adds
 
-_AXES: Final[Mapping[str, tuple[int, int]]] = {
-    "CONV_2D": (0, 3),
-    "DEPTHWISE_CONV_2D": (3, 3),
+_ORDERS: Final[Mapping[str, tuple[int, ...]]] = {
+    "CONV_2D": (0, 1, 2, 3),
+    "DEPTHWISE_CONV_2D": (3, 1, 2, 0),
     "FULLY_CONNECTED": (0, 1),
 }
-"""The axes of output and input channels in the weights."""
+"""See `Weights.order`."""
+_INPUT_AXES: Final[Mapping[str, int]] = {
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 1,
+}
+_SAME_PADDING: Final = 0
 _NO_ACTIVATION, _RELU = 0, 1
 
 
@@ -28,7 +35,6 @@ class TfliteNetwork:
     """A float `.tflite` without associated files."""
 
     suffix = ".tflite"
-    usual_rule = "least squares"
     fallback = "tflite-fp16"
 
     def __init__(self, model: bytes) -> None:
@@ -60,10 +66,24 @@ class TfliteNetwork:
         """See `FloatNetwork`."""
         return observe(self._model, photos)[0]
 
+    def activations(
+        self, photos: UInt8Array, tensors: Collection[str]
+    ) -> Iterator[Mapping[str, Floats]]:
+        """See `FloatNetwork`."""
+        indices = {
+            name: index
+            for index in range(len(self._graph.tensors))
+            if (name := self._graph.tensor_name(index)) in tensors
+        }
+        for interpreter in watched(self._model, photos):
+            yield {name: interpreter.get_tensor(index) for name, index in indices.items()}
+
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
         """See `FloatNetwork`."""
         image = self._graph.tensor_name(self._graph.inputs[0])
-        return to_int8_with(self._model, {**ranges, image: PIXEL_RANGE}, in_float)
+        changed = storable_biases(self, ranges)
+        model = self.with_constants(changed).to_bytes() if changed else self._model
+        return to_int8(model, {**ranges, image: PIXEL_RANGE}, in_float)
 
     def _layer(self, number: int, op: Any, head: Collection[str]) -> Layer:
         graph = self._graph
@@ -86,17 +106,41 @@ class TfliteNetwork:
 
     def _weights(self, number: int, op: Any) -> Weights | None:
         graph, kind = self._graph, self._graph.op_name(op)
-        if kind not in _AXES or not graph.is_constant(int(op.inputs[1])):
+        if kind not in _ORDERS or not graph.is_constant(int(op.inputs[1])):
             return None
-        output_axis, input_axis = _AXES[kind]
+        order, input_axis = _ORDERS[kind], _INPUT_AXES[kind]
         shape, channels = graph.shape_of(int(op.inputs[1])), graph.shape_of(int(op.inputs[0]))[-1]
         has_bias = len(op.inputs) > 2 and graph.is_constant(int(op.inputs[2]))
+        is_dense = kind == "FULLY_CONNECTED"
         return Weights(
             slot=(number, 1),
-            output_axis=output_axis,
+            output_axis=order[0],
             # Grouped convolutions and depth multipliers have another number there.
             input_axis=input_axis if shape[input_axis] == channels else None,
             bias=(number, 2) if has_bias else None,
+            order=order,
+            groups=1 if is_dense else channels // shape[order[-1]],
+            window=None if is_dense else self._window(op, (shape[1], shape[2])),
+        )
+
+    def _window(self, op: Any, kernel: tuple[int, int]) -> Window:
+        options = op.builtinOptions
+        strides = int(options.strideH), int(options.strideW)
+        dilations = int(options.dilationHFactor), int(options.dilationWFactor)
+        before, after = (0, 0), (0, 0)
+        if options.padding == _SAME_PADDING:
+            _, *sizes, _ = self._graph.shape_of(int(op.inputs[0]))
+            totals = [
+                max((-(-size // stride) - 1) * stride + (length - 1) * dilation + 1 - size, 0)
+                for size, stride, length, dilation in zip(
+                    sizes, strides, kernel, dilations, strict=True
+                )
+            ]
+            # An odd zero goes below, and to the right.
+            before = (totals[0] // 2, totals[1] // 2)
+            after = (totals[0] - before[0], totals[1] - before[1])
+        return Window(
+            kernel=kernel, strides=strides, dilations=dilations, before=before, after=after
         )
 
     def _kind(self, op: Any) -> Kind:

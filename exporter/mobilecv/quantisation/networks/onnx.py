@@ -1,16 +1,16 @@
-"""A float ONNX model as the steps of the ladder see it."""
+"""A float ONNX model as quantisation sees it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from mobilecv.quantisation.onnx import folded, head_nodes, to_int8_with
+from mobilecv.quantisation.networks.interface import Floats, Kind, Layer, Slot, Weights, Window
+from mobilecv.quantisation.onnx import folded, head_nodes, to_int8
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
-from mobilecv.quantisation.rescue.network import Floats, Kind, Layer, Slot, Weights
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.onnx_session import open_session
@@ -25,7 +25,6 @@ class OnnxNetwork:
     """A float ONNX model with a uint8 NHWC image input, batch normalisation folded."""
 
     suffix = ".onnx"
-    usual_rule = "minima and maxima"
     fallback = "onnx-fp16"
 
     def __init__(self, model: Any) -> None:
@@ -100,11 +99,25 @@ class OnnxNetwork:
                     tensor.add(values, _CHANNEL_AXIS if values.ndim > 1 else 0, random)
         return observed
 
+    def activations(
+        self, photos: UInt8Array, tensors: Collection[str]
+    ) -> Iterator[Mapping[str, Floats]]:
+        """See `FloatNetwork`."""
+        session = self._probe(tensors)
+        for photo in photos:
+            values = self._run(session, photo[None])
+            yield {
+                name: np.moveaxis(values[name], _CHANNEL_AXIS, -1)
+                if values[name].ndim == 4
+                else values[name]
+                for name in tensors
+            }
+
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
         """See `FloatNetwork`."""
         pixels = dict.fromkeys(self._images() & ranges.keys(), PIXEL_RANGE)
         nodes = [self._names[layer] for layer in sorted(in_float)]
-        model = to_int8_with(self._model, {**ranges, **pixels}, nodes)
+        model = to_int8(self._model, {**ranges, **pixels}, nodes)
         return bytes(model.SerializeToString())
 
     def _images(self) -> set[str]:
@@ -115,15 +128,17 @@ class OnnxNetwork:
                 found.add(node.output[0])
         return found
 
-    def _probe(self) -> Any:
-        """A session that gives out every tensor."""
+    def _probe(self, tensors: Collection[str] | None = None) -> Any:
+        """A session that gives out some tensors, or every one."""
         onnx = guest("onnx", extra="onnx")
         model = type(self._model)()
         model.CopyFrom(self._model)
         known = {value.name for value in model.graph.output}
         for node in model.graph.node:
             model.graph.output.extend(
-                onnx.ValueInfoProto(name=name) for name in node.output if name not in known
+                onnx.ValueInfoProto(name=name)
+                for name in node.output
+                if name not in known and (tensors is None or name in tensors)
             )
         return open_session(model.SerializeToString(), threads=1)
 
@@ -150,21 +165,46 @@ class OnnxNetwork:
         attributes = self._attributes(node)
         bias = (number, 2) if len(node.input) > 2 and node.input[2] in self._constants else None
         groups = attributes.get("group", 1)
-        output_axis: int = 0
+        order: tuple[int, ...] | None = (0, 1)
         input_axis: int | None = 1
+        window = None
         match node.op_type:
-            case "Conv" if groups > 1:
-                input_axis = 0 if groups == shape[0] and shape[1] == 1 else None
             case "Conv":
-                pass
+                if groups > 1:
+                    input_axis = 0 if groups == shape[0] and shape[1] == 1 else None
+                window = self._window(node, attributes)
+                order = (0, 2, 3, 1) if window else None
             case "Gemm" if self._is_plain(attributes):
                 if not attributes.get("transB", 0):
-                    output_axis, input_axis = 1, 0
+                    order, input_axis = (1, 0), 0
             case "MatMul" if len(shape) == 2:
-                output_axis, input_axis = 1, 0
+                order, input_axis = (1, 0), 0
             case _:
                 return None
-        return Weights(slot=(number, 1), output_axis=output_axis, input_axis=input_axis, bias=bias)
+        return Weights(
+            slot=(number, 1),
+            output_axis=order[0] if order else 0,
+            input_axis=input_axis,
+            bias=bias,
+            order=order,
+            groups=groups,
+            window=window,
+        )
+
+    def _window(self, node: Any, attributes: Mapping[str, Any]) -> Window | None:
+        """None for what is no plain convolution of images."""
+        kernel = tuple(self._constants[node.input[1]].dims)[2:]
+        if len(kernel) != 2 or attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+            return None
+        top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+        strides, dilations = (attributes.get(name, (1, 1)) for name in ("strides", "dilations"))
+        return Window(
+            kernel=kernel,
+            strides=tuple(strides),
+            dilations=tuple(dilations),
+            before=(top, left),
+            after=(bottom, right),
+        )
 
     def _attributes(self, node: Any) -> dict[str, Any]:
         helper = guest("onnx", extra="onnx").helper

@@ -1,0 +1,145 @@
+"""The second moments of what layers multiply, measured on calibration photos.
+
+For a layer that adds up w * x, the mean of x x^T over photos and positions tells what any change of
+w costs in its output. A constant 1 behind x stands for the bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Layer, Weights
+from mobilecv_runtime.spec import UInt8Array
+
+MOST_INPUTS: Final = 4096
+"""So many inputs of a layer are looked at together; of more, those of different blocks are taken
+for independent. Memory grows with the square of this number, time with its cube."""
+_SAMPLES_PER_INPUT: Final = 4
+_FEWEST_POSITIONS: Final = 64
+"""Of a photo, as far as the tensor has as many."""
+_MOST_BYTES: Final = 1 << 30
+"""Of the moments that are held at one time; a network with more is run several times."""
+
+
+@dataclass
+class Moments:
+    """Of one layer."""
+
+    weights: Weights
+    blocks: list[NDArray[np.float64]] = field(default_factory=list)
+    """For each block of inputs (groups, inputs + 1, inputs + 1): sums of products."""
+
+    def add(self, values: Floats, most: int, random: np.random.Generator) -> None:
+        """Take what the layer reads on one more photo.
+
+        Args:
+            values: (1, height, width, channels), or (..., channels) for a dense layer.
+            most: How many positions to take at random.
+            random: Chooses them.
+        """
+        read = patches(values, self.weights, most, random)
+        starts = range(0, read.shape[2], MOST_INPUTS)
+        for number, start in enumerate(starts):
+            block = read[:, :, start : start + MOST_INPUTS]
+            ones = np.ones((*block.shape[:2], 1), np.float32)
+            block = np.concatenate([block, ones], axis=2)
+            products = (block.transpose(0, 2, 1) @ block).astype(np.float64)
+            if number < len(self.blocks):
+                self.blocks[number] += products
+            else:
+                self.blocks.append(products)
+
+
+def measured(
+    network: FloatNetwork, photos: UInt8Array
+) -> Iterator[tuple[Layer, list[NDArray[np.float64]]]]:
+    """The moments of every weighted layer that is understood, see `Moments.blocks`.
+
+    Args:
+        network: The float network.
+        photos: (count, height, width, channels), uint8.
+    """
+    for layers in _batches(network):
+        moments = {
+            layer.name: Moments(layer.weights) for layer in layers if layer.weights is not None
+        }
+        # Every layer draws alike however the others are dealt out.
+        randoms = {name: np.random.default_rng(0) for name in moments}
+        for held in network.activations(photos, {layer.inputs[0] for layer in layers}):
+            for layer in layers:
+                most = _positions(_inputs(network, layer), len(photos))
+                moments[layer.name].add(held[layer.inputs[0]], most, randoms[layer.name])
+        for layer in layers:
+            yield layer, moments.pop(layer.name).blocks
+
+
+def patches(values: Floats, weights: Weights, most: int, random: np.random.Generator) -> Floats:
+    """What each output multiplies, in the order of `Weights.rows`.
+
+    Args:
+        values: (1, height, width, channels), or (..., channels) for a dense layer.
+        weights: Of the layer.
+        most: How many positions to take at random, if there are more.
+        random: Chooses them.
+
+    Returns:
+        (groups, positions, inputs of one output).
+    """
+    if weights.window is None:
+        rows = values.reshape(-1, values.shape[-1])
+        return rows[_chosen(len(rows), most, random)][None]
+    window = weights.window
+    image: Floats = np.pad(values[0], [*zip(window.before, window.after, strict=True), (0, 0)])
+    span = tuple(
+        (length - 1) * dilation + 1
+        for length, dilation in zip(window.kernel, window.dilations, strict=True)
+    )
+    # (height, width, channels, *span), without copying a value.
+    views: Any = np.lib.stride_tricks.sliding_window_view(image, span, axis=(0, 1))  # type: ignore[call-overload]
+    (down, across), (row_step, column_step) = window.strides, window.dilations
+    views = views[::down, ::across, :, ::row_step, ::column_step]
+    height, width, channels, *kernel = views.shape
+    chosen = _chosen(height * width, most, random)
+    taken = views[chosen // width, chosen % width].transpose(0, 2, 3, 1)
+    grouped = taken.reshape(len(chosen), *kernel, weights.groups, channels // weights.groups)
+    found: Floats = grouped.transpose(3, 0, 1, 2, 4).reshape(weights.groups, len(chosen), -1)
+    return found
+
+
+def _chosen(count: int, most: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of all positions, or of some at random."""
+    return np.arange(count) if count <= most else random.choice(count, most, replace=False)
+
+
+def _positions(inputs: int, photos: int) -> int:
+    """How many positions of each photo show enough of so many inputs."""
+    return max(_FEWEST_POSITIONS, -(-_SAMPLES_PER_INPUT * min(inputs, MOST_INPUTS) // photos))
+
+
+def _inputs(network: FloatNetwork, layer: Layer) -> int:
+    assert layer.weights is not None
+    values = network.constant(layer.weights.slot)
+    return values.size // int(values.shape[layer.weights.output_axis])
+
+
+def _batches(network: FloatNetwork) -> Iterator[Sequence[Layer]]:
+    """The layers, divided so that the moments of each part fit into memory."""
+    batch: list[Layer] = []
+    held = 0
+    for layer in network.layers:
+        if layer.weights is None or layer.weights.order is None:
+            continue
+        inputs = _inputs(network, layer)
+        size = 8 * layer.weights.groups * inputs * min(inputs, MOST_INPUTS)
+        if batch and held + size > _MOST_BYTES:
+            yield batch
+            batch, held = [], 0
+        batch.append(layer)
+        held += size
+    if batch:
+        yield batch

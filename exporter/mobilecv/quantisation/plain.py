@@ -1,0 +1,26 @@
+"""Plain int8: what is made of a network before anything is found wrong with it."""
+
+from __future__ import annotations
+
+from mobilecv.quantisation.networks.interface import FloatNetwork
+from mobilecv.quantisation.ranges import RANGE_RULES, USUAL_RULE, ranges_by
+from mobilecv.quantisation.rounding import rounded_constants, with_rounded
+from mobilecv_runtime.spec import UInt8Array
+
+
+def plain_int8(network: FloatNetwork, photos: UInt8Array) -> bytes:
+    """Quantise weights (per channel) and activations to int8.
+
+    Args:
+        network: The float network.
+        photos: (count, height, width, channels), uint8: the calibration set.
+
+    Returns:
+        The int8 file: uint8 image in, float32 scores out.
+
+    Raises:
+        ConversionError: If a quantiser fails, or a tensor takes NaN or infinity.
+    """
+    ranges = ranges_by(RANGE_RULES[USUAL_RULE], network.observe(photos))
+    rounded = with_rounded(network, rounded_constants(network, photos), ())
+    return rounded.quantised(ranges, ())

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from mobilecv.quantisation import moments
+from mobilecv.quantisation.networks import FloatNetwork, OnnxNetwork, TfliteNetwork
+from mobilecv.quantisation.plain import plain_int8
+from mobilecv.quantisation.rescue.measuring import scores_of
+from mobilecv.quantisation.rounding import round_rows, rounded_constants
+from mobilecv.targets.tflite_metadata import without_files
+from mobilecv.tflite_packing import unpack
+from mobilecv_runtime.tflite_layers import TfliteGraph
+from tests_shared import run_cli
+
+# LiteRT says so whenever tensors are looked into, which is what measuring is.
+pytestmark = pytest.mark.filterwarnings("ignore:.*experimental_preserve_all_tensors:UserWarning")
+
+PHOTOS = np.random.default_rng(0).integers(0, 256, (24, 21, 18, 3), np.uint8)
+FORMATS = ("tflite", "onnx")
+
+
+@pytest.fixture(scope="module")
+def bundle(make_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with convolutions of every kind, in float."""
+    folder = tmp_path_factory.mktemp("windows")
+    model = make_model("windows")
+    done = run_cli("export", model, "--to", "tflite,onnx", "-o", folder / "made", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "made"
+
+
+def network_of(format_: str, bundle: Path) -> TfliteNetwork | OnnxNetwork:
+    (path,) = bundle.glob(f"*.{format_}")
+    if format_ == "tflite":
+        return TfliteNetwork(without_files(path.read_bytes()))
+    return OnnxNetwork.of(onnx.load(str(path)))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_patches_times_weights_are_what_the_network_itself_computes(
+    format_: str, bundle: Path
+) -> None:
+    network = network_of(format_, bundle)
+    layers = [layer for layer in network.layers if layer.weights]
+    assert len(layers) == 6
+    tensors = {name for layer in layers for name in (layer.name, layer.inputs[0])}
+    (held,) = network.activations(PHOTOS[:1], tensors)
+    for layer in layers:
+        weights = layer.weights
+        assert weights is not None
+        read = moments.patches(held[layer.inputs[0]], weights, 10**9, np.random.default_rng(0))
+        sums = read @ weights.rows(network.constant(weights.slot)).transpose(0, 2, 1)
+        found = sums.transpose(1, 0, 2).reshape(read.shape[1], -1)
+        if weights.bias is not None:
+            found = found + network.constant(weights.bias)
+        given = held[layer.name].reshape(found.shape)
+        # A ReLU is fused in `.tflite`.
+        np.testing.assert_allclose(np.maximum(found, 0), np.maximum(given, 0), atol=2e-5)
+        values = network.constant(weights.slot)
+        assert (weights.from_rows(weights.rows(values), values.shape) == values).all()
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_file_stores_the_very_weights_that_were_worked_out(format_: str, bundle: Path) -> None:
+    network = network_of(format_, bundle)
+    rounded = rounded_constants(network, PHOTOS)
+    stored = (_in_tflite if format_ == "tflite" else _in_onnx)(plain_int8(network, PHOTOS))
+    layers = [layer for layer in network.layers if layer.weights]
+    assert len(stored) == len(layers) == len(rounded)
+    for layer, found in zip(layers, stored, strict=True):
+        assert layer.weights is not None
+        wanted = rounded[layer.name][layer.weights.slot]
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+def _in_tflite(model: bytes) -> list[NDArray[Any]]:
+    unpacked = unpack(model)
+    graph = TfliteGraph.parse(model, origin="the file")
+    found = []
+    for op in graph.operators:
+        if graph.op_name(op) in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            tensor = graph.tensors[op.inputs[1]]
+            data = bytes(unpacked.buffers[tensor.buffer].data)
+            levels = np.frombuffer(data, np.int8).reshape(graph.shape_of(op.inputs[1]))
+            scales = np.array(tensor.quantization.scale)
+            shape = [1] * levels.ndim
+            shape[tensor.quantization.quantizedDimension] = len(scales)
+            found.append(levels * scales.reshape(shape))
+    return found
+
+
+def _in_onnx(model: bytes) -> list[NDArray[Any]]:
+    graph = onnx.load_from_string(model).graph
+    values = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    makers = {node.output[0]: node for node in graph.node}
+    found = []
+    for node in graph.node:
+        if node.op_type in ("Conv", "Gemm", "MatMul"):
+            maker = makers[node.input[1]]
+            levels, scales = values[maker.input[0]], values[maker.input[1]]
+            assert levels.dtype == np.int8
+            axis = next((each.i for each in maker.attribute if each.name == "axis"), 1)
+            shape = [1] * levels.ndim
+            if scales.ndim:
+                shape[axis] = -1
+            found.append(levels * scales.reshape(shape))
+    return found
+
+
+def error(change: NDArray[Any], inputs: NDArray[Any]) -> float:
+    """The mean square of what a change of (outputs, inputs) weights does to the outputs."""
+    return float(np.mean((inputs @ change.T) ** 2))
+
+
+def nearest(rows: NDArray[Any]) -> NDArray[Any]:
+    steps = np.abs(rows).max(axis=-1, keepdims=True) / 127
+    return np.round(rows / steps) * steps
+
+
+def sample(inputs: int, shared: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Weights (1, 16, inputs), inputs that have much in common, and their moments."""
+    random = np.random.default_rng(1)
+    values = random.normal(size=(500, inputs)) + shared * random.normal(size=(500, 1))
+    rows = random.normal(size=(1, 16, inputs)).astype(np.float32)
+    with_one = np.hstack([values, np.ones((500, 1))])
+    return rows, values, (with_one.T @ with_one)[None]
+
+
+def test_inputs_that_move_together_take_back_each_others_rounding() -> None:
+    rows, inputs, products = sample(40, shared=4)
+    rounded, _ = round_rows(rows, [products], has_bias=False)
+    assert error(rounded[0] - rows[0], inputs) < error(nearest(rows)[0] - rows[0], inputs) / 6
+
+
+def test_the_bias_takes_what_is_left_of_the_mean() -> None:
+    rows, inputs, _ = sample(12, shared=0)
+    inputs = inputs + 3
+    with_one = np.hstack([inputs, np.ones((500, 1))])
+    rounded, shift = round_rows(rows, [(with_one.T @ with_one)[None]], has_bias=True)
+    left = (inputs @ (rounded[0] - rows[0]).T + shift[0]).mean(axis=0)
+    assert np.abs(left).max() < 1e-4
+
+
+def test_few_inputs_are_rounded_almost_as_well_as_can_be() -> None:
+    rows, inputs, products = sample(6, shared=2)
+    rounded, _ = round_rows(rows, [products], has_bias=False)
+    steps = np.abs(rows).max(axis=2, keepdims=True) / 127
+    best = 0.0
+    for row, step in zip(rows[0], steps[0, :, 0], strict=True):
+        choices = itertools.product(*(np.floor(row / step)[:, None] + [0, 1]))
+        best += min(error(np.array(each) * step - row, inputs) for each in choices)
+    found = error(rounded[0] - rows[0], inputs) * len(rows[0])
+    assert found < 2 * best
+    assert found < error(nearest(rows)[0] - rows[0], inputs) * len(rows[0])
+
+
+@pytest.mark.parametrize("block", [40, 16])
+def test_the_largest_weight_keeps_its_place_and_all_lie_on_its_levels(block: int) -> None:
+    rows, _, products = sample(40, shared=4)
+    kept = [np.r_[start : min(start + block, 40), 40] for start in range(0, 40, block)]
+    rounded, _ = round_rows(rows, [products[:, each][:, :, each] for each in kept], has_bias=True)
+    largest = np.abs(rows).argmax(axis=2)[:, :, None]
+    peaks = np.take_along_axis(rows, largest, 2)
+    np.testing.assert_allclose(np.take_along_axis(rounded, largest, 2), peaks, rtol=1e-6)
+    levels = rounded / (np.abs(peaks) / 127)
+    np.testing.assert_allclose(levels, np.round(levels), atol=1e-4)
+    np.testing.assert_allclose(nearest(rounded), rounded, rtol=1e-5, atol=1e-7)
+
+
+def test_dead_inputs_and_dead_outputs_are_rounded_to_the_nearest() -> None:
+    rows, _, products = sample(8, shared=1)
+    rows[0, 3] = 0
+    products[:, 2] = products[:, :, 2] = 0
+    rounded, _ = round_rows(rows, [products], has_bias=True)
+    np.testing.assert_allclose(rounded[0, :, 2], nearest(rows + 1e-30)[0, :, 2], atol=1e-6)
+    assert not rounded[0, 3].any()
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_channel_without_weights_keeps_its_bias(format_: str, bundle: Path) -> None:
+    """In units of weights of nearly nothing, a bias needs more than the 32 bits that it has."""
+    network: FloatNetwork = network_of(format_, bundle)
+    layer = next(each for each in network.layers if each.weights and each.weights.window)
+    assert layer.weights is not None
+    assert layer.weights.bias is not None
+    values = network.constant(layer.weights.slot).copy()
+    np.moveaxis(values, layer.weights.output_axis, 0)[:4] *= 1e-9
+    bias = network.constant(layer.weights.bias).copy()
+    bias[:4] = 3
+    spoilt = network.with_constants({layer.weights.slot: values, layer.weights.bias: bias})
+    expected = scores_of(spoilt.to_bytes(), network.suffix, PHOTOS).scores
+    without = network.with_constants({layer.weights.slot: values})
+    moved = np.abs(scores_of(without.to_bytes(), network.suffix, PHOTOS).scores - expected).max()
+    found = scores_of(plain_int8(spoilt, PHOTOS), network.suffix, PHOTOS).scores
+    assert np.abs(found - expected).max() < 0.1 * moved
+
+
+def test_a_layer_with_many_inputs_is_rounded_in_blocks(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_of("tflite", bundle)
+    whole = _counts(network)
+    monkeypatch.setattr(moments, "MOST_INPUTS", 16)
+    monkeypatch.setattr(moments, "_MOST_BYTES", 1)  # Every layer in a run of its own.
+    parts = _counts(network)
+    assert parts.keys() == whole.keys()
+    assert any(len(blocks) > 1 for blocks in parts.values())
+    assert {name: sum(blocks) for name, blocks in parts.items()} == {
+        name: sum(blocks) for name, blocks in whole.items()
+    }
+
+
+def _counts(network: FloatNetwork) -> dict[str, list[int]]:
+    """Layer -> the number of inputs in each block."""
+    return {
+        layer.name: [block.shape[1] - 1 for block in blocks]
+        for layer, blocks in moments.measured(network, PHOTOS)
+    }
