@@ -1,4 +1,4 @@
-"""The trained networks of the comparison; to add one, add its row."""
+"""The networks of the comparison, all but one trained; to add one, add its row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from benchmarks.int8 import coral
+from benchmarks.zoo.networks import NetworkMaker
+from benchmarks.zoo.rows import Row
 from mobilecv.sources.loading import LoadOptions
 
 PhotoSetName: TypeAlias = Literal["cifar10", "imagenet"]
@@ -21,12 +23,14 @@ _CORAL: Final = "google-coral+test_data"
 class Bars:
     """What an int8 file should reach."""
 
-    drop: float
-    """Points of top-1 that it may lie below the float source, in percent."""
+    drop: float | None
+    """Points of top-1 that it may lie below the float source, in percent; None for a source that
+    was never trained."""
     agreement: float = 0.97
     """The least share of photos with the source's top-1."""
-    size: float = 0.27
-    """The largest size of the `.tflite`, as a share of its float twin's."""
+    size: float | None = None
+    """The largest size of the `.tflite`, as a share of its float twin's. Nothing is asked of small
+    networks: what does not shrink, scales and names, is more of them."""
     speed: float | None = None
     """How many times faster than its float twin the `.tflite` should be; None if nothing is asked
     of it."""
@@ -82,6 +86,19 @@ def _mobilenet(
     )
 
 
+def _write_resnet50(index: Path, output: Path) -> None:
+    """Build a ResNet50 with random weights, conditioned as in the zoo on the photos of an index."""
+    row = Row(
+        name="ResNet50",
+        framework="keras",
+        family="resnet",
+        constructor="keras.applications:ResNet50",
+        arguments={"weights": None, "classes": 1001},
+        classes=1001,
+    )
+    NetworkMaker(row, index.parent).write(output.parent).replace(output)
+
+
 _NETWORKS: Final = (
     Network(
         name="resnet8",
@@ -107,7 +124,7 @@ _NETWORKS: Final = (
         "mobilenet_v2",
         "MobileNetV2 1.0 224",
         "mobilenet_v2_1.0_224_quant.tflite",
-        bars=Bars(drop=1.0, speed=1.5),
+        bars=Bars(drop=1.0, speed=1.5, size=0.27),
     ),
     _mobilenet(
         "mobilenet_v1_0.25",
@@ -125,8 +142,17 @@ _NETWORKS: Final = (
         "mobilenet_v2_badly_scaled",
         "MobileNetV2 1.0 224, badly scaled",
         "mobilenet_v2_1.0_224_quant.tflite",
-        bars=Bars(drop=1.0, speed=1.5),
+        bars=Bars(drop=1.0, speed=1.5, size=0.27),
         build=coral.write_badly_scaled_keras,
+    ),
+    Network(
+        name="resnet50",
+        title="ResNet50 224, random weights",
+        file="imagenet-photos/index.tsv",
+        photos="imagenet",
+        bars=Bars(drop=None, speed=1.5, size=0.27),
+        options=("--preset", "tf"),
+        build=_write_resnet50,
     ),
 )  # fmt: skip
 
