@@ -28,7 +28,8 @@ def document(reports: Sequence[Report]) -> str:
     missed = [claim for claim in claims if not claim.holds]
     parts = [
         "# int8 against other quantisers",
-        "Written by `python -m benchmarks.int8`. The networks were trained by others, all but the last. Their photos "
+        "Written by `python -m benchmarks.int8`. The networks were trained by others, but for "
+        "the one with random weights, which stands for speed and size. Their photos "
         "are dealt out in turn: of one half, at most "
         f"{CALIBRATION_PHOTOS} photos calibrate, the very same ones for every quantiser; all "
         "figures are from the other half. Every quantiser starts from the same float network, with "
