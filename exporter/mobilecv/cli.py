@@ -472,7 +472,7 @@ def inspect_command(
     format_: _Format = Format.TABLE,
 ) -> None:
     """Print what a file holds: inputs, outputs, labels, preprocessing, operations, data types."""
-    from mobilecv.reports import inspection_lines, layers_table
+    from mobilecv.reports import bundle_lines, inspection_lines, layers_table
     from mobilecv.sources import SOURCES, kind_of
     from mobilecv.sources.keras.saved_model_files import is_saved_model
     from mobilecv_runtime.bundle import Bundle
@@ -486,6 +486,7 @@ def inspect_command(
         if as_json:
             _print_json(bundle.manifest.to_json())
             return
+        _say("\n".join(bundle_lines(bundle.manifest)))
     else:
         found = [inspect(file)]
     if as_json:

@@ -22,6 +22,7 @@ from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
 from mobilecv.photosets import CalibrationSet, PhotoSet, calibration_set, golden_set
 from mobilecv.progress import SILENT, Progress
 from mobilecv.quantisation.coverage import Coverage, CoverageMeter
+from mobilecv.quantisation.rescue.ladder import FEWEST_PHOTOS
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.reopening import recorded
 from mobilecv.sources import trust
@@ -159,13 +160,15 @@ def export(
             source_memory = session.peak_memory
         calibration = _calibration(options, resolved)
         notes = (*assumed, *_notes(resolved, images, calibration))
+        if options.rescue and calibration and len(calibration.pixels) < FEWEST_PHOTOS:
+            notes = (*notes, f"int8 is not rescued with fewer than {FEWEST_PHOTOS} photos")
         for note in notes:
             progress.note(note)
         calibration_file = rescue_file = None
         if calibration is not None:
             calibration_file = writer.work / "calibration.npy"
             np.save(calibration_file, calibration.pixels)
-        if options.rescue:
+        if options.rescue and calibration is not None:
             rescue_file = writer.work / "golden.npy"
             np.save(rescue_file, images.pixels)
 

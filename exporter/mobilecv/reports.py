@@ -10,6 +10,7 @@ from mobilecv.verification import SOURCE, VerifyReport
 from mobilecv_runtime.agreement import AGREEMENTS
 from mobilecv_runtime.census import Census
 from mobilecv_runtime.inspection import Inspection
+from mobilecv_runtime.manifest import ArtifactEntry, Manifest
 from mobilecv_runtime.report import (
     Table,
     megabytes,
@@ -26,12 +27,24 @@ def export_table(report: ExportReport) -> Table:
     """Every artifact with its size and its verdict on the golden images."""
     entries = {entry.id: entry for entry in report.bundle.manifest.artifacts}
     rows = [
-        (id_, entries[id_].file, megabytes(entries[id_].bytes), *verdict_cells(verdict))
+        (
+            id_,
+            entries[id_].file,
+            megabytes(entries[id_].bytes),
+            _integer_share(entries[id_]),
+            *verdict_cells(verdict),
+        )
         for id_, verdict in report.verdicts.items()
     ]
     answer = report.bundle.contract.head.answer
-    columns = ("target", "file", "size", *verdict_columns(answer))
+    columns = ("target", "file", "size", "integer", *verdict_columns(answer))
     return without_empty_columns(columns, rows, ("target", "file", "verdict", "why"))
+
+
+def _integer_share(entry: ArtifactEntry) -> str:
+    """How much of the work is done in integers; nothing where none is."""
+    share = entry.census["shares"].get("integer", 0.0) if entry.census else 0.0
+    return f"{share:.0%}" if share else ""
 
 
 def rescue_tables(report: ExportReport) -> Iterator[Table]:
@@ -131,6 +144,16 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
         f"{report.bundle}: {agree} agree, {differ} differ, {skipped} skipped; "
         f"on {report.images} images against {report.reference}."
     )
+
+
+def bundle_lines(manifest: Manifest) -> Iterator[str]:
+    """What no file of a bundle says for itself."""
+    yield f"{manifest.name}: its golden images are {manifest.golden.origin}"
+    calibration = manifest.calibration
+    if calibration is not None:
+        found = f" of {calibration.found}" if calibration.found is not None else ""
+        yield f"  int8 rests on {calibration.images}{found} photos, SHA-256 {calibration.sha256}"
+    yield ""
 
 
 def inspection_lines(found: Inspection) -> Iterator[str]:

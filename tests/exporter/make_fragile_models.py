@@ -48,16 +48,21 @@ def _folded() -> dict[str, list[np.ndarray]]:
 
 
 def _build(
-    weights: dict[str, list[np.ndarray]], squeeze: int = 0, *, halved: bool = False
+    weights: dict[str, list[np.ndarray]],
+    squeeze: int = 0,
+    *,
+    halved: bool = False,
+    activation: str = "relu",
 ) -> keras.Model:
     """The demo network without normalisations.
 
     Args:
         weights: Kernel and bias of every layer.
-        squeeze: The units of a squeeze-and-excite, which comes with hard-swish; 0 for neither.
+        squeeze: The units of a squeeze-and-excite; 0 for none.
         halved: Whether the residual sum is halved, by a layer through which nothing is equalised.
+        activation: Of the first layer; the gate of the squeeze-and-excite goes with it.
     """
-    activation = "hard_swish" if squeeze else "relu"
+    gating = "sigmoid" if activation == "swish" else "hard_sigmoid"
     image = keras.Input((32, 32, 3), name="image")
     x = layers.Conv2D(16, 3, strides=2, padding="same", name="first", activation=activation)(image)
     x = _block(x, 32, 1)
@@ -70,7 +75,7 @@ def _build(
     if squeeze:
         gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
         gate = layers.Conv2D(squeeze, 1, name="squeeze", activation="relu")(gate)
-        gate = layers.Conv2D(32, 1, name="excite", activation="hard_sigmoid")(gate)
+        gate = layers.Conv2D(32, 1, name="excite", activation=gating)(gate)
         x = layers.Multiply()([x, gate])
     x = layers.Conv2D(64, 1, name="point3", activation="relu")(x)
     x = layers.GlobalAveragePooling2D()(x)
@@ -136,7 +141,17 @@ def _offset() -> keras.Model:
 
 
 def _hard_swish() -> keras.Model:
-    """Hard-swish, and a gate whose hidden units differ a thousandfold, and a common offset."""
+    """Hard-swish, as in MobileNetV3."""
+    return _gated("hard_swish")
+
+
+def _swish() -> keras.Model:
+    """Swish, as in EfficientNet."""
+    return _gated("swish")
+
+
+def _gated(activation: str) -> keras.Model:
+    """A gate whose hidden units differ a thousandfold, and a common offset."""
     weights, random = _folded(), np.random.default_rng(1)
     hidden = random.normal(0, 0.3, (1, 1, 32, 8)).astype(np.float32)
     weights["squeeze"] = [hidden, np.zeros(8, np.float32)]
@@ -148,7 +163,7 @@ def _hard_swish() -> keras.Model:
     weights["point3"][0] = weights["point3"][0] * 1.5
     kernel, bias = weights["scores"]
     weights["scores"] = [kernel, bias + 3000]
-    return _build(weights, squeeze=8)
+    return _build(weights, squeeze=8, activation=activation)
 
 
 MAKERS: Final[dict[str, Callable[[], keras.Model]]] = {
@@ -156,11 +171,12 @@ MAKERS: Final[dict[str, Callable[[], keras.Model]]] = {
     "outlier": _outlier,
     "offset": _offset,
     "hard-swish": _hard_swish,
+    "swish": _swish,
     "hopeless": _hopeless,
 }
 
 
-IN_ONNX: Final = ("badly-scaled", "hard-swish", "hopeless")
+IN_ONNX: Final = ("badly-scaled", "hard-swish", "swish", "hopeless")
 """The rest would tell nothing more there."""
 
 

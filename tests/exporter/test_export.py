@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,18 @@ def test_photos_beside_the_model_calibrate(cli: Cli, tmp_path: Path) -> None:
     assert manifest.golden.origin == "photos"
     assert manifest.calibration is not None
     assert manifest.calibration.images == len(list(beside.glob("*/*.png"))) == 100
+    assert re.search(r"\| tflite-int8 .*\| +100% \|", done.stdout)
+    found = cli("inspect", "digits-mobilecv")
+    assert f"rests on 100 of 100 photos, SHA-256 {manifest.calibration.sha256}" in found.stdout
+
+
+def test_few_photos_are_too_few_for_a_rescue(cli: Cli, tmp_path: Path) -> None:
+    photos = sorted(DIGITS.with_name("calibration").glob("*/*.png"))[::10]
+    (tmp_path / "few").mkdir()
+    for photo in photos:
+        shutil.copy(photo, tmp_path / "few")
+    done = cli("export", DIGITS, "--to", "tflite-int8", "--calibration", "few")
+    assert "int8 is not rescued with fewer than 20 photos" in done.stderr
 
 
 def test_the_photos_beside_the_demo_model_are_those_that_its_script_draws(

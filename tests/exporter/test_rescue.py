@@ -48,6 +48,7 @@ FIXED_BY: Final = {
     "outlier": "channels equalised",
     "offset": "in float",
     "hard-swish": "in float",
+    "swish": "in float",
 }
 CALIBRATION: Final = draw_digits("train", seed=7)[0][:200]
 TEST: Final = draw_digits("test", seed=8)[0]
@@ -92,7 +93,10 @@ def agreement(network: FloatNetwork, model: bytes) -> float:
 
 @pytest.mark.parametrize(
     ("format_", "name"),
-    [*(("tflite", name) for name in FIXED_BY), ("onnx", "badly-scaled"), ("onnx", "hard-swish")],
+    [
+        *(("tflite", name) for name in FIXED_BY),
+        *(("onnx", name) for name in ("badly-scaled", "hard-swish", "swish")),
+    ],
 )
 def test_what_plain_int8_breaks_is_rescued(format_: str, name: str, fragile: Path) -> None:
     network, plain = FORMATS[format_](fragile, name)
