@@ -11,6 +11,7 @@ import contextlib
 import os
 import pickle
 import queue
+import re
 import signal
 import struct
 import subprocess
@@ -225,13 +226,20 @@ def _serve() -> NoReturn:
 
 
 def _peak_memory() -> int:
-    """Bytes, 0 where unknown; macOS counts `ru_maxrss` in bytes, Linux in KiB (getrusage(2))."""
-    if sys.platform == "win32":
-        return 0
-    import resource
+    """Of this process, in bytes; 0 where unknown.
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    Linux tells it in `VmHWM` (proc_pid_status(5)). Its `ru_maxrss` is no use: a process starts with
+    that of its parent. macOS counts `ru_maxrss` in bytes (getrusage(2)).
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 0
 
 
 if __name__ == "__main__":

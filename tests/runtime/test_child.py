@@ -57,6 +57,13 @@ def test_the_object_keeps_its_state_between_calls(log: Path) -> None:
         assert child.peak_memory > 1_000_000
 
 
+def test_its_memory_is_its_own_and_not_its_parents(log: Path) -> None:
+    ballast = b"x" * 500_000_000
+    with Child(Subject, log=log) as child:
+        child.call("add", 1)
+        assert 1_000_000 < child.peak_memory < len(ballast)
+
+
 def test_what_it_prints_goes_to_the_log_and_not_into_the_answers(log: Path) -> None:
     with Child(Subject, log=log) as child:
         assert child.call("chatter") == 7

@@ -68,12 +68,13 @@ def measured(
         moments = {
             layer.name: Moments(layer.weights) for layer in layers if layer.weights is not None
         }
+        most = {layer.name: _positions(_inputs(network, layer), len(photos)) for layer in layers}
         # Every layer draws alike however the others are dealt out.
         randoms = {name: np.random.default_rng(0) for name in moments}
         for held in network.activations(photos, {layer.inputs[0] for layer in layers}):
             for layer in layers:
-                most = _positions(_inputs(network, layer), len(photos))
-                moments[layer.name].add(held[layer.inputs[0]], most, randoms[layer.name])
+                values = held[layer.inputs[0]]
+                moments[layer.name].add(values, most[layer.name], randoms[layer.name])
         for layer in layers:
             yield layer, moments.pop(layer.name).blocks
 
