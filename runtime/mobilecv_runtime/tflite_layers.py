@@ -46,7 +46,7 @@ class TfliteGraph:
     tensors: list[Any]
     inputs: Sequence[int]
     outputs: Sequence[int]
-    op_names: Sequence[str]
+    op_names: list[str]
     """One per operator code; a custom operation is called `custom NAME`."""
     types: Mapping[int, str]
     """Number of a data type -> its name, such as `int8`."""

@@ -54,6 +54,14 @@ def _gelu_and_groups() -> keras.Model:
     return keras.Model(image, x)
 
 
+def _pooled() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    x = layers.AveragePooling2D(2)(x)
+    x = layers.AveragePooling2D(8)(x)
+    return keras.Model(image, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
+
+
 def _windows() -> keras.Model:
     image = keras.Input((21, 18, 3))
     x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(image)

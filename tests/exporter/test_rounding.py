@@ -203,6 +203,33 @@ def test_a_channel_without_weights_keeps_its_bias(format_: str, bundle: Path) ->
     assert np.abs(found - expected).max() < 0.1 * moved
 
 
+def test_a_global_average_has_a_scale_of_its_own(
+    make_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    done = run_cli("export", make_model("pooled"), "--to", "tflite", "-o", "made", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "made").glob("*.tflite")
+    plain = without_files(path.read_bytes())
+    network = TfliteNetwork.of(plain)
+    photos = PHOTOS[:, :16, :16]
+    np.testing.assert_allclose(
+        scores_of(network.to_bytes(), ".tflite", photos).scores,
+        scores_of(plain, ".tflite", photos).scores,
+        atol=1e-6,
+    )
+    graph = TfliteGraph.parse(plain_int8(network, photos), origin="the file")
+    scales = {
+        graph.op_name(op): [
+            float(graph.tensors[index].quantization.scale[0])
+            for index in (op.inputs[0], op.outputs[0])
+        ]
+        for op in graph.operators
+        if graph.op_name(op) in ("AVERAGE_POOL_2D", "MEAN")
+    }
+    assert scales["AVERAGE_POOL_2D"][0] == scales["AVERAGE_POOL_2D"][1]
+    assert scales["MEAN"][1] < scales["MEAN"][0]
+
+
 def test_a_layer_with_many_inputs_is_rounded_in_blocks(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

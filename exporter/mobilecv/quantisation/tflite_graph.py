@@ -61,6 +61,44 @@ class EditableTflite(TfliteGraph):
         buffers.append(buffer)
         tensors.append(tensor)
 
+    def average_globally_by_mean(self) -> None:
+        """Write every average pooling of a whole image as a `MEAN`, which is the same in float.
+
+        In int8 it is not: TFLite gives the result of `AVERAGE_POOL_2D` the scale of its input,
+        whose range is many times wider than that of its averages; `MEAN` has a scale of its own. On
+        the MLPerf Tiny ResNet8, agreement with the float model rose from 96.4 to 98 %.
+        """
+        for op in self.operators:
+            if self.op_name(op) == "AVERAGE_POOL_2D" and self._is_global(op):
+                self._write_mean(op)
+
+    def _is_global(self, op: Any) -> bool:
+        options, shape = op.builtinOptions, self.shape_of(int(op.inputs[0]))
+        return (
+            (options.filterHeight, options.filterWidth) == shape[1:3]
+            and self.shape_of(int(op.outputs[0]))[1:3] == (1, 1)
+            and not options.fusedActivationFunction
+        )
+
+    def _write_mean(self, op: Any) -> None:
+        schema = guest("ai_edge_litert.schema_py_generated", extra="tflite")
+        code, buffer, tensor = schema.OperatorCodeT(), schema.BufferT(), schema.TensorT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.MEAN
+        code.version = 2  # The first that knows int8.
+        buffer.data = np.array([1, 2], np.int32).view(np.uint8)
+        tensor.name = f"axes_of_{self.tensor_name(int(op.outputs[0]))}"
+        tensor.shape, tensor.type = np.array([2], np.int32), schema.TensorType.INT32
+        tensor.buffer = len(self.model.buffers)
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        op.inputs = np.array([op.inputs[0], len(self.tensors)], np.int32)
+        op.opcodeIndex = len(self.model.operatorCodes)
+        op.builtinOptionsType, op.builtinOptions = schema.BuiltinOptions.ReducerOptions, options
+        self.model.operatorCodes.append(code)
+        self.model.buffers.append(buffer)
+        self.tensors.append(tensor)
+        self.op_names.append("MEAN")
+
     def to_bytes(self) -> bytes:
         """The flatbuffer."""
         size = sum(len(each.data) for each in self.model.buffers if each.data is not None)

@@ -63,7 +63,7 @@ def _convert_int8(job: Job) -> Record | None:
         raise ConversionError("tflite-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
     made = quantised(
-        TfliteNetwork(base),
+        TfliteNetwork.of(base),
         FloatFile(model=base, suffix=".tflite", answer=job.contract.head.answer),
         photos,
         np.load(job.rescue) if job.rescue else None,

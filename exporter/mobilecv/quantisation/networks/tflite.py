@@ -46,6 +46,13 @@ class TfliteNetwork:
         ]
         self.outputs = {self._graph.tensor_name(index) for index in self._graph.outputs}
 
+    @classmethod
+    def of(cls, model: bytes) -> TfliteNetwork:
+        """Take any float `.tflite`, with global pooling as int8 needs it."""
+        graph = EditableTflite.of(model)
+        graph.average_globally_by_mean()
+        return cls(graph.to_bytes())
+
     def to_bytes(self) -> bytes:
         """See `FloatNetwork`."""
         return self._model
