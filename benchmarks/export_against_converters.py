@@ -22,8 +22,8 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 TARGETS = (
-    "coreml", "mlpackage", "tflite", "tflite-fp16", "tflite-dynamic", "tflite-int8", "onnx",
-    "onnx-fp16", "onnx-int8",
+    "coreml", "mlpackage", "mlpackage-int8", "tflite", "tflite-fp16", "tflite-dynamic",
+    "tflite-int8", "onnx", "onnx-fp16", "onnx-int8",
 )  # fmt: skip
 COUNT = 200
 
@@ -48,13 +48,17 @@ def convert_directly(target: str, model_path: str, photos: Path, output: str) ->
         tf2onnx.convert.from_function(function, signature, opset=17, output_path=path)
         return path
 
-    if target in ("coreml", "mlpackage"):
+    if target in ("coreml", "mlpackage", "mlpackage-int8"):
         import coremltools as ct
+        import coremltools.optimize.coreml as compression
 
         backend = "neuralnetwork" if target == "coreml" else "mlprogram"
-        ct.convert([traced(1)], source="tensorflow", convert_to=backend).save(
-            f"{output}.{'mlmodel' if target == 'coreml' else 'mlpackage'}"
-        )
+        converted = ct.convert([traced(1)], source="tensorflow", convert_to=backend)
+        if target == "mlpackage-int8":
+            kind = compression.OpLinearQuantizerConfig(mode="linear_symmetric")
+            config = compression.OptimizationConfig(global_config=kind)
+            converted = compression.linear_quantize_weights(converted, config)
+        converted.save(f"{output}.{'mlmodel' if target == 'coreml' else 'mlpackage'}")
     elif target.startswith("tflite"):
         holder = tf.Module()
         holder.variables_ = [variable.value for variable in model.variables]

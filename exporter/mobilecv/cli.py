@@ -110,9 +110,9 @@ def export_command(
     to: Annotated[
         list[str] | None,
         typer.Option(
-            help="A target, several with commas between, or 'all': coreml, mlpackage, tflite, "
-            "tflite-fp16, tflite-dynamic, tflite-int8, onnx, onnx-fp16, onnx-int8. Repeatable. "
-            "[default: all]"
+            help="A target, several with commas between, or 'all': coreml, mlpackage, "
+            "mlpackage-int8, tflite, tflite-fp16, tflite-dynamic, tflite-int8, onnx, onnx-fp16, "
+            "onnx-int8. Repeatable. [default: all]"
         ),
     ] = None,
     output: Annotated[

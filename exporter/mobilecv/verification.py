@@ -30,6 +30,7 @@ from mobilecv_runtime.photos import Photo, PhotoFolder, PreparedPhotos
 from mobilecv_runtime.runners import ArtifactRunner, open_runner
 from mobilecv_runtime.runners.coreml import (
     COREML_SUFFIXES,
+    PROGRAM_SUFFIX,
     ExecutedCoremlRunner,
     has_apple_runtime,
 )
@@ -219,7 +220,7 @@ def _subjects(bundle: Bundle) -> Iterator[_Subject]:
             yield _Subject(
                 id=f"{entry.id} {EXECUTED}", precision=precision, entry=entry, make=executed
             )
-        if precision == "float16":
+        if path.suffix == PROGRAM_SUFFIX:
             estimated = partial(ExecutedCoremlRunner, path, arithmetic="device-estimate")
             yield _Subject(
                 id=f"{entry.id} {ESTIMATED}",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from mobilecv_runtime.census import DAMAGE, Census
 from mobilecv_runtime.coreml.model import CONTRACT_KEY as COREML_CONTRACT_KEY
 from mobilecv_runtime.coreml.model import read_coreml
+from mobilecv_runtime.coreml.program_layers import program_census
 from mobilecv_runtime.coreml.schema import MINIMUM_IOS
 from mobilecv_runtime.digests import size_of
 from mobilecv_runtime.errors import BundleError, guest
@@ -110,6 +111,8 @@ def _inspect_coreml(path: Path) -> Inspection:
         data_types=found.data_types,
         metadata={**metadata, **scaler},
         minimum_runtime=MINIMUM_IOS.get(version),
+        # A neural network states no shapes.
+        census=program_census(path) if found.kind == "mlProgram" else None,
     )
 
 

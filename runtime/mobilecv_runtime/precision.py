@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
 from mobilecv_runtime.census import DAMAGE, INTEGER_SHARE
+from mobilecv_runtime.coreml.program_layers import program_census
 from mobilecv_runtime.errors import BundleError
 from mobilecv_runtime.onnx_layers import onnx_census, read_onnx
 from mobilecv_runtime.spec import Precision
@@ -17,10 +18,11 @@ _WHITE: Final = 255
 
 
 def precision_faults(path: Path, precision: Precision) -> tuple[str, ...]:
-    """Everything that a `.tflite` or `.onnx` file does not keep; other formats are not asked.
+    """Everything that a file does not keep; a `.mlmodel` is not asked.
 
     An int8 file has to multiply in integers, and an int8 `.tflite` has to take a photo's own bytes.
-    No `.tflite` may need operations that are not built into every runtime.
+    A Core ML file of int8 weights has to hold some. No `.tflite` may need operations that are not
+    built into every runtime.
 
     Raises:
         BundleError: If the file is damaged.
@@ -32,6 +34,8 @@ def precision_faults(path: Path, precision: Precision) -> tuple[str, ...]:
                 return tuple(_tflite_faults(TfliteGraph.read(path), precision))
             case ".onnx" if precision == "int8":
                 return tuple(_share_faults(onnx_census(read_onnx(path)).integer_share))
+            case ".mlpackage" if precision == "int8-weights":
+                return tuple(_weights_faults(program_census(path).weights))
             case _:
                 return ()
     except DAMAGE as error:
@@ -53,6 +57,15 @@ def _share_faults(share: float) -> Iterator[str]:
         yield (
             f"only {share:.0%} of its multiply-adds run in integers, so it is not int8 "
             f"({INTEGER_SHARE:.0%} or more); export the model again"
+        )
+
+
+def _weights_faults(weights: Collection[str]) -> Iterator[str]:
+    """Small kernels stay in float16, and there may be more of them than of the others."""
+    if not any(storage.startswith("int8") for storage in weights):
+        yield (
+            f"its weights are stored as {', '.join(weights) or 'nothing known'}, none of them as "
+            "int8; export the model again"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -132,6 +133,26 @@ def test_what_is_no_app_or_no_bundle_for_it_is_refused(
     ):
         write_app(APPS["ios"], Bundle.open(bundle), tmp_path / "app")
     assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.parametrize(
+    ("held", "taken"),
+    [
+        (["mlpackage-int8", "coreml", "mlpackage"], "mlpackage"),
+        (["coreml", "mlpackage-int8", "onnx"], "mlpackage-int8"),
+        (["onnx", "coreml"], "coreml"),
+    ],
+)
+def test_the_ios_app_takes_the_most_exact_package(
+    held: list[str], taken: str, exported: Path, tmp_path: Path
+) -> None:
+    bundle = Bundle.open(exported)
+    entries = tuple(entry for entry in bundle.manifest.artifacts if entry.id in held)
+    fewer = dataclasses.replace(bundle.manifest, artifacts=entries)
+    app = write_app(APPS["ios"], Bundle(bundle.path, fewer), tmp_path / "app")
+    assert [entry.id for entry in app.artifacts] == [taken]
+    placed = Bundle.open(app.model_folder)
+    assert placed.file(placed.artifact(taken)).exists()
 
 
 def test_nothing_of_the_users_is_replaced(exported: Path, tmp_path: Path) -> None:

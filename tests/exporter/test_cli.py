@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mobilecv.targets import TARGETS
 from tests_shared import DIGITS, ROOT, Cli
 
 
@@ -62,9 +63,8 @@ def test_verify_finds_the_bundle_below_the_current_folder(cli: Cli, bundle: Path
     assert report["bundle"] == bundle.name
     outcomes = {entry["id"]: entry["outcome"] for entry in report["artifacts"]}
     assert set(outcomes.values()) == {"agrees"}
-    assert {"source", "coreml", "mlpackage", "mlpackage (fp16 estimate)", "onnx-int8"} <= (
-        outcomes.keys()
-    )
+    estimated = {"mlpackage (fp16 estimate)", "mlpackage-int8 (fp16 estimate)"}
+    assert {"source", *TARGETS} | estimated == outcomes.keys()
     engines = {entry["id"]: entry["engine"] for entry in report["artifacts"]}
     assert "not Apple's runtime" in engines["mlpackage (fp16 estimate)"]
 
@@ -153,7 +153,7 @@ def test_inspect_looks_into_artifacts_sources_and_bundles(cli: Cli, exported: Pa
     assert done.returncode == 0, done.stderr
     assert "Keras 3" in done.stdout
     assert "DepthwiseConv2D 3" in done.stdout
-    assert cli("inspect", exported).stdout.count("labels     10: zero, one") == 9
+    assert cli("inspect", exported).stdout.count("labels     10: zero, one") == len(TARGETS)
     data = json.loads(cli("inspect", exported / "digits.mlpackage", "--json").stdout)
     assert data["labels"][0] == "zero"
     done = cli("inspect", "gone.onnx")

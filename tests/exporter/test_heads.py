@@ -33,7 +33,8 @@ FRAMEWORKS = ("keras", "pytorch")
 CONVERTED = [head for head in OUTPUTS if head not in ("softmax", "logits")]
 """Those two are in every target already in `test_export` and `test_torch_targets`."""
 CHECKED = [
-    "coreml", "mlpackage", "tflite", "tflite-fp16", "tflite-int8", "onnx", "onnx-fp16", "onnx-int8",
+    "coreml", "mlpackage", "mlpackage-int8", "tflite", "tflite-fp16", "tflite-int8", "onnx",
+    "onnx-fp16", "onnx-int8",
 ]  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def test_scores_of_another_order_differ(
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("target", ["coreml", "mlpackage"])
+@pytest.mark.parametrize("target", ["coreml", "mlpackage", "mlpackage-int8"])
 def test_core_ml_answers_a_regression_with_plain_values(
     target: str, framework: str, network: NetworkMaker
 ) -> None:

@@ -12,8 +12,8 @@ from mobilecv_runtime.images import prepare
 from mobilecv_runtime.runners import open_runner
 
 RUNNABLE = [
-    "coreml", "mlpackage", "tflite", "tflite-fp16", "tflite-dynamic", "tflite-int8", "onnx",
-    "onnx-fp16", "onnx-int8",
+    "coreml", "mlpackage", "mlpackage-int8", "tflite", "tflite-fp16", "tflite-dynamic",
+    "tflite-int8", "onnx", "onnx-fp16", "onnx-int8",
 ]  # fmt: skip
 
 

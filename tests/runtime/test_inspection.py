@@ -17,6 +17,7 @@ LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
     [
         ("digits.mlmodel", "image 32x32 RGB", "convolution", None),
         ("digits.mlpackage", "image 32x32 RGB", "conv", "float16"),
+        ("digits-int8.mlpackage", "image 32x32 RGB", "constexpr_affine_dequantize", "float16"),
         ("digits.tflite", "float32 1x32x32x3", "DEPTHWISE_CONV_2D", "float32"),
         ("digits-fp16.tflite", "float32 1x32x32x3", "DEPTHWISE_CONV_2D", "float16"),
         ("digits-dynamic.tflite", "float32 1x32x32x3", "DEPTHWISE_CONV_2D", "int8"),
@@ -46,7 +47,7 @@ def test_the_coreml_neural_network_scales_the_image_itself(exported: Path) -> No
     assert scaler.count("Bias -1") == 3
 
 
-@pytest.mark.parametrize("file", ["digits.mlmodel", "digits.mlpackage"])
+@pytest.mark.parametrize("file", ["digits.mlmodel", "digits.mlpackage", "digits-int8.mlpackage"])
 def test_coreml_metadata_is_where_xcode_looks(file: str, exported: Path) -> None:
     found = inspect(exported / file)
     assert found.metadata["com.apple.coreml.model.preview.type"] == "imageClassifier"
@@ -72,7 +73,7 @@ def test_nonsense_and_truncated_files_are_refused(
 def test_inspecting_coreml_starts_no_framework(exported: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from mobilecv_runtime.inspection import inspect\n"
-        "inspect(Path(sys.argv[1]) / 'digits.mlpackage')\n"
+        "inspect(Path(sys.argv[1]) / 'digits-int8.mlpackage')\n"
         "print(sorted({'tensorflow', 'coremltools', 'onnx', 'onnxruntime', 'google.protobuf',"
         " 'ai_edge_litert'} & set(sys.modules)))"
     )

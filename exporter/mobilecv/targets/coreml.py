@@ -1,4 +1,4 @@
-"""Core ML: `.mlmodel` (neural network, float32) and `.mlpackage` (ML Program, float16)."""
+"""Core ML: neural networks in float32, ML Programs in float16, and those with 8-bit weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, TypeAlias
 
 from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.targets.base import SCORES_DESCRIPTIONS, Job, Target, tensor_of_scores
+from mobilecv.targets.coreml_int8 import quantise_kernels
 from mobilecv.targets.coreml_networks import Network, networks
 from mobilecv.targets.coreml_passes import exact_passes
-from mobilecv_runtime.coreml.model import CONTRACT_KEY, VALUE_NAMES_KEY
+from mobilecv_runtime.coreml.model import CONTRACT_KEY, VALUE_NAMES_KEY, specification_file
 from mobilecv_runtime.errors import ConversionError, MissingDependencyError, guest
 from mobilecv_runtime.heads import Head
 from mobilecv_runtime.spec import Contract
@@ -24,6 +26,7 @@ from mobilecv_runtime.spec import Contract
 Backend: TypeAlias = Literal["neuralnetwork", "mlprogram"]
 
 _LABEL_OUTPUT: Final = "classLabel"
+_WEIGHTS: Final = "weight.bin"
 _PREVIEW_KEY: Final = "com.apple.coreml.model.preview.type"
 _PER_RUN_KEYS: Final = ("com.github.apple.coremltools.conversion_date",)
 
@@ -38,6 +41,7 @@ def _convert(job: Job, *, backend: Backend) -> None:
     _describe(spec, job)
     if backend == "mlprogram":
         _save_package(spec, model.weights_dir, job.output, ct)
+        shutil.rmtree(model.weights_dir, ignore_errors=True)
     else:
         job.output.write_bytes(spec.SerializeToString(deterministic=True))
 
@@ -123,12 +127,22 @@ def _describe(spec: Any, job: Job) -> None:
         )
 
 
+def _convert_int8(job: Job) -> None:
+    ct = guest("coremltools", extra="coreml")
+    if job.base is None:
+        raise ConversionError("the ML Program that this target starts from is not there")
+    spec = ct.utils.load_spec(str(job.base))
+    with TemporaryDirectory(prefix="mobilecv-") as folder:
+        weights = specification_file(job.base).parent / "weights" / _WEIGHTS
+        quantise_kernels(spec, weights, Path(folder) / _WEIGHTS)
+        _save_package(spec, folder, job.output, ct)
+
+
 def _save_package(spec: Any, weights: str, output: Path, ct: Any) -> None:
     ct.models.utils.save_spec(spec, str(output), weights_dir=weights)
     specification = next(output.glob("Data/**/*.mlmodel"))
     specification.write_bytes(spec.SerializeToString(deterministic=True))
     _fix_identifiers(output)
-    shutil.rmtree(weights, ignore_errors=True)
 
 
 def _fix_identifiers(package: Path) -> None:
@@ -187,5 +201,18 @@ TARGETS: Final = (
         convert=partial(_convert, backend="mlprogram"),
         tools=("coremltools",),
         converters=_CONVERTERS,
+    ),
+    Target(
+        id="mlpackage-int8",
+        format="coreml",
+        extra="coreml",
+        suffix="-int8.mlpackage",
+        precision="int8-weights",
+        minimum_runtime="iOS 16",
+        input=_INPUT,
+        output=_output,
+        convert=_convert_int8,
+        starts_from="mlpackage",
+        tools=("coremltools",),
     ),
 )

@@ -21,7 +21,9 @@ from mobilecv_runtime.errors import BundleError, guest
 from mobilecv_runtime.runners.base import ArtifactRunner, Signature, check_pixels
 from mobilecv_runtime.spec import Contract, FloatArray, Labels, UInt8Array
 
-COREML_SUFFIXES: Final = (".mlmodel", ".mlpackage")
+PROGRAM_SUFFIX: Final = ".mlpackage"
+"""Of ML Programs, which compute in float16 however their weights are stored."""
+COREML_SUFFIXES: Final = (".mlmodel", PROGRAM_SUFFIX)
 APPLE: Final = "Apple's Core ML"
 EXECUTOR: Final = "mobilecv's executor of the Core ML specification, not Apple's runtime"
 
