@@ -2,9 +2,9 @@
 
 A bias is stored in units of its channel's weight scale times its input's scale. A channel that
 training has switched off has weights of nearly nothing beside a bias that is not: in such units the
-bias needs more than 32 bits, and ai-edge-quantizer (0.10) stores something else without a word. Of
-MobileNetV2 (ImageNet), eleven channels are so; without their biases, the answers to 100 photos moved
-by 0.029 in probability, with them by 0.018.
+bias needs more than 32 bits, and ai-edge-quantizer (0.10) fails, or stores something else without a
+word. Of MobileNetV2 (ImageNet), eleven channels are so; without their biases, the answers to 100
+photos moved by 0.029 in probability, with them by 0.018.
 """
 
 from __future__ import annotations
