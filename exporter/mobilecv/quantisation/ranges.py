@@ -223,7 +223,7 @@ RANGE_RULES: Final[Mapping[str, RangeRule]] = {
 }
 USUAL_RULE: Final = "least squares"
 """With it, the answers of int8 are nearer to the float network's than with minima and maxima: the
-divergence was a sixth to a third smaller on ResNet8 and MobileNetV2, and a tenth larger on
+divergence was a tenth to a third smaller on ResNet8 and MobileNetV2, and a tenth larger on
 MobileNetV1 x0.25."""
 
 
