@@ -108,7 +108,7 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 
 
 def test_an_unknown_artifact_is_answered_with_the_known_ones(exported: Path) -> None:
-    with pytest.raises(UsageError, match="it holds: coreml, mlpackage, tflite"):
+    with pytest.raises(UsageError, match="it holds: coreml, mlpackage, mlpackage-int8, tflite"):
         Bundle.open(exported).artifact("tensorrt")
 
 
