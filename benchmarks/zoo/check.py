@@ -47,7 +47,7 @@ class Figures:
     device would; None for files without float16 arithmetic."""
     rounded_source: float | None
     """The largest |difference of probability| of the source itself with its weights rounded to
-    float16: what any file in float16 costs; None for the same files."""
+    float16; None for the same files."""
 
 
 @dataclass(frozen=True, kw_only=True)

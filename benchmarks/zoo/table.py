@@ -51,9 +51,8 @@ def document(results: Sequence[Result], *, photos: bool) -> str:
         _table(results).markdown(),
         "*max Δp*: the largest difference of a probability. *max Δln p*: the same in logarithms, "
         "where the source gives 0.0001 or more. *fp16 estimate*: with every float16 result "
-        "rounded, as a device may. *fp16 source*: what the source itself moves by when its weights "
-        "are rounded to float16, which no file in float16 can be expected to stay below. "
-        "*confidence*: the median of the source's largest probability. "
+        "rounded, as a device may. *fp16 source*: what the source itself moves by when nothing but "
+        "its weights is rounded to float16. *confidence*: the median of the source's largest probability. "
         "*seconds*: of the conversion. *peak MB*: of the converting process, up to then.",
     ]
     if wrong:
