@@ -52,8 +52,9 @@ def document(results: Sequence[Result], *, photos: bool) -> str:
         "*max Δp*: the largest difference of a probability. *max Δln p*: the same in logarithms, "
         "where the source gives 0.0001 or more. *fp16 estimate*: with every float16 result "
         "rounded, as a device may. *fp16 source*: what the source itself moves by when nothing but "
-        "its weights is rounded to float16. *confidence*: the median of the source's largest probability. "
-        "*seconds*: of the conversion. *peak MB*: of the converting process, up to then.",
+        "its weights is rounded to float16. *confidence*: the median of the source's largest "
+        "probability. *seconds*: of the conversion. *peak MB*: of the converting process, up to "
+        "then.",
     ]
     if wrong:
         parts.append("## What went wrong")

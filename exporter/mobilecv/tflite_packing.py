@@ -1,4 +1,4 @@
-"""Takes `.tflite` flatbuffers apart into objects, and packs them again."""
+"""The flatbuffer of a `.tflite` as objects that can be packed again."""
 
 from __future__ import annotations
 

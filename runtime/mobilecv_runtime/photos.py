@@ -45,11 +45,7 @@ class PhotoFolder:
             UsageError: If there is no such folder, or not one photo in it.
         """
         check_folder(root)
-        paths = sorted(
-            path
-            for path in root.rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-        )
+        paths = sorted(_photos_in(root))
         if not paths:
             raise UsageError(
                 f"{root}: no photos in it; expected files ending in {', '.join(sorted(SUFFIXES))}"
@@ -87,7 +83,15 @@ def check_folder(root: Path) -> None:
 
 def holds_photos(root: Path) -> bool:
     """Whether a folder is there, with at least one file that is called like a photo."""
-    return any(path.suffix.lower() in SUFFIXES for path in root.rglob("*"))
+    return any(True for _ in _photos_in(root))
+
+
+def _photos_in(root: Path) -> Iterator[Path]:
+    return (
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
 
 
 def _class_folder(path: Path, root: Path) -> str | None:

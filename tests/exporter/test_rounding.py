@@ -187,7 +187,22 @@ def test_dead_inputs_and_dead_outputs_are_rounded_to_the_nearest() -> None:
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_channel_without_weights_keeps_its_bias(format_: str, bundle: Path) -> None:
     """In units of weights of nearly nothing, a bias needs more than the 32 bits that it has."""
-    network: FloatNetwork = network_of(format_, bundle)
+    assert_biases_are_kept(network_of(format_, bundle), PHOTOS)
+
+
+def test_so_does_one_of_a_layer_that_reads_the_image_itself(
+    make_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    words = ("--preset", "raw", "--to", "tflite", "-o", "made")
+    done = run_cli("export", make_model("pooled"), *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "made").glob("*.tflite")
+    network = TfliteNetwork.of(without_files(path.read_bytes()))
+    assert network.layers[0].weights
+    assert_biases_are_kept(network, PHOTOS[:, :16, :16])
+
+
+def assert_biases_are_kept(network: FloatNetwork, photos: NDArray[np.uint8]) -> None:
     layer = next(each for each in network.layers if each.weights and each.weights.window)
     assert layer.weights is not None
     assert layer.weights.bias is not None
@@ -196,10 +211,10 @@ def test_a_channel_without_weights_keeps_its_bias(format_: str, bundle: Path) ->
     bias = network.constant(layer.weights.bias).copy()
     bias[:4] = 3
     spoilt = network.with_constants({layer.weights.slot: values, layer.weights.bias: bias})
-    expected = scores_of(spoilt.to_bytes(), network.suffix, PHOTOS).scores
+    expected = scores_of(spoilt.to_bytes(), network.suffix, photos).scores
     without = network.with_constants({layer.weights.slot: values})
-    moved = np.abs(scores_of(without.to_bytes(), network.suffix, PHOTOS).scores - expected).max()
-    found = scores_of(plain_int8(spoilt, PHOTOS), network.suffix, PHOTOS).scores
+    moved = np.abs(scores_of(without.to_bytes(), network.suffix, photos).scores - expected).max()
+    found = scores_of(plain_int8(spoilt, photos), network.suffix, photos).scores
     assert np.abs(found - expected).max() < 0.1 * moved
 
 

@@ -15,12 +15,10 @@ from typing import Final
 import numpy as np
 
 from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Slot
-from mobilecv.quantisation.ranges import Range
+from mobilecv.quantisation.ranges import LARGEST_WEIGHT, LEVELS, Range
 
 _LARGEST_BIAS: Final = float(1 << 28)
 """In its units: three bits are left for the products."""
-_LARGEST_LEVEL: Final = 127
-_STEPS: Final = 255
 
 
 def storable_biases(network: FloatNetwork, ranges: Mapping[str, Range]) -> dict[Slot, Floats]:
@@ -43,10 +41,10 @@ def storable_biases(network: FloatNetwork, ranges: Mapping[str, Range]) -> dict[
         if place is None or place.bias is None or layer.inputs[0] not in ranges:
             continue
         low, high = ranges[layer.inputs[0]]
-        step = (high - low) / _STEPS
+        step = (high - low) / (LEVELS - 1)
         values = np.moveaxis(network.constant(place.slot), place.output_axis, 0)
         rows = values.reshape(len(values), -1)
-        least = np.abs(network.constant(place.bias).ravel()) / _LARGEST_BIAS / step * _LARGEST_LEVEL
+        least = np.abs(network.constant(place.bias).ravel()) / _LARGEST_BIAS / step * LARGEST_WEIGHT
         found = np.flatnonzero(np.abs(rows).max(axis=1) < least)
         if not len(found):
             continue

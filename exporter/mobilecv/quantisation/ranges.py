@@ -26,7 +26,10 @@ PIXEL_RANGE: Final = (0.0, 255.0)
 so that a photo's own bytes are the quantised input."""
 
 _VALUES_PER_PHOTO: Final = 512
-_LEVELS: Final = 256
+LEVELS: Final = 256
+"""Of an activation in int8."""
+LARGEST_WEIGHT: Final = 127
+"""The largest level of a weight in int8; weights are symmetric, -127..127."""
 _CANDIDATES: Final = np.linspace(1.0, 0.4, 41)
 """Shares of the full range that are tried."""
 _BINS: Final = 2048
@@ -153,9 +156,9 @@ def least_squares_range(values: NDArray[np.float32], low: float, high: float) ->
         return _ANY_RANGE
     errors = []
     for share in _CANDIDATES:
-        scale = (high - low) * share / (_LEVELS - 1)
+        scale = (high - low) * share / (LEVELS - 1)
         zero_point = np.round(-low * share / scale)
-        levels = np.clip(np.round(values / scale) + zero_point, 0, _LEVELS - 1)
+        levels = np.clip(np.round(values / scale) + zero_point, 0, LEVELS - 1)
         errors.append(float(np.mean(((levels - zero_point) * scale - values) ** 2)))
     share = float(_CANDIDATES[int(np.argmin(errors))])
     return low * share, high * share
@@ -208,8 +211,8 @@ def _divergence(counts: NDArray[np.int64], inside: NDArray[np.bool_]) -> float:
     clipped = kept.copy()
     clipped[0] += counts[:first].sum()
     clipped[-1] += counts[first + len(kept) :].sum()
-    level, filled = np.arange(len(kept)) * _LEVELS // len(kept), clipped > 0
-    mass = np.bincount(level, kept, _LEVELS) / np.maximum(np.bincount(level, filled, _LEVELS), 1)
+    level, filled = np.arange(len(kept)) * LEVELS // len(kept), clipped > 0
+    mass = np.bincount(level, kept, LEVELS) / np.maximum(np.bincount(level, filled, LEVELS), 1)
     true = clipped[filled] / clipped.sum()
     found = np.maximum(mass[level][filled] / max(kept.sum(), 1), _LEAST_SHARE)
     return float((true * np.log(true / found)).sum())

@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 
 from mobilecv.quantisation.moments import measured
 from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Slot
+from mobilecv.quantisation.ranges import LARGEST_WEIGHT
 from mobilecv_runtime.spec import UInt8Array
 
 Constants: TypeAlias = Mapping[Slot, Floats]
 
-LARGEST_LEVEL: Final = 127
-"""Weights are symmetric, -127..127."""
 _DAMPING: Final = 0.1
 """Of the mean second moment, added to each: photos are few beside all that will be seen."""
 _BLOCK: Final = 128
@@ -92,7 +91,7 @@ def round_rows(
     """
     largest = np.abs(rows).argmax(axis=2)
     peaks = np.take_along_axis(rows, largest[:, :, None], axis=2).astype(np.float64)
-    steps = np.where(peaks == 0, 1, np.abs(peaks)) / LARGEST_LEVEL
+    steps = np.where(peaks == 0, 1, np.abs(peaks)) / LARGEST_WEIGHT
     rounded, shift = np.empty_like(rows), np.zeros(rows.shape[:2])
     start = 0
     for moments in blocks:
@@ -138,7 +137,7 @@ def _round_block(
         errors = np.empty((groups, outputs, stop - start))
         for index in range(start, stop):
             now = left[:, :, index]
-            level = np.clip(np.round(now), -LARGEST_LEVEL, LARGEST_LEVEL)
+            level = np.clip(np.round(now), -LARGEST_WEIGHT, LARGEST_WEIGHT)
             given = np.take_along_axis(values, order[:, None, index : index + 1], axis=2)[:, :, 0]
             level = np.where(pinned == index, np.round(given), level)
             error = (now - level) / factor[:, None, index, index]

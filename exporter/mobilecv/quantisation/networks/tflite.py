@@ -88,9 +88,10 @@ class TfliteNetwork:
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
         """See `FloatNetwork`."""
         image = self._graph.tensor_name(self._graph.inputs[0])
+        ranges = {**ranges, image: PIXEL_RANGE}
         changed = storable_biases(self, ranges)
         model = self.with_constants(changed).to_bytes() if changed else self._model
-        return to_int8(model, {**ranges, image: PIXEL_RANGE}, in_float)
+        return to_int8(model, ranges, in_float)
 
     def _layer(self, number: int, op: Any, head: Collection[str]) -> Layer:
         graph = self._graph
