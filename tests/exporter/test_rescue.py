@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 import mobilecv_runtime
 from digits_images import draw_digits
 from mobilecv.quantisation import tflite as tflite_quantisation
+from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork, Kind, Layer, Weights
 from mobilecv.quantisation.networks.onnx import OnnxNetwork
 from mobilecv.quantisation.networks.tflite import TfliteNetwork
@@ -268,6 +270,22 @@ def test_a_rare_spike_is_clipped(rule: str) -> None:
     low, high = RANGE_RULES[rule](values, 0.0, 12.0)
     assert low == 0
     assert 3 < high < 9
+
+
+def test_what_the_answer_is_read_from_is_never_clipped() -> None:
+    head = dataclasses.replace(plain_layer("p", "other", "flat"), is_head=True)
+    body = [dense("a", "image"), dense("logits", "a"), plain_layer("flat", "moving", "logits")]
+    values = np.append(np.random.default_rng(0).normal(size=20000), 40).astype(np.float32)
+    observed = {
+        name: Observed(name, low=float(values.min()), high=40.0, values=[values])
+        for name in ("a", "logits", "flat", "p")
+    }
+    whole = (float(values.min()), 40.0)
+    with_head = network_ranges(Outline([*body, head], {"p"}), "least squares", observed)
+    assert with_head["logits"] == with_head["flat"] == whole
+    assert with_head["a"][1] < 40
+    without = network_ranges(Outline(body, {"flat"}), "least squares", observed)
+    assert without["logits"] == without["flat"] == whole
 
 
 def test_a_model_that_gives_nan_is_refused() -> None:

