@@ -341,13 +341,19 @@ def _source_entry(
 def _verdict(
     conversion: Conversion, found: Inspection, contract: Contract, golden: ScoredImages
 ) -> Verdict:
-    """What the golden images say, and for int8 the calibration photos that decided a rescue."""
+    """What the golden images say, and for int8 the calibration photos that decided a rescue.
+
+    An artifact in 8 bits that differs and was not rescued says what to use in its place.
+    """
     target, rescue = conversion.target, conversion.rescue
     promise = target.promised(contract.head, found.minimum_runtime)
     verdict = artifact_verdict(conversion.path, target.precision, contract, promise, golden)
     if rescue is not None and not rescue.kept.agrees:
         reasons = (*verdict.reasons, rescue.summary)
         return dataclasses.replace(verdict, outcome="differs", reasons=reasons)
+    if verdict.outcome == "differs" and target.precision == "int8-weights":
+        advice = f"8 bits do not hold this network; use {target.starts_from}"
+        return dataclasses.replace(verdict, reasons=(*verdict.reasons, advice))
     return verdict
 
 

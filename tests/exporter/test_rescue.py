@@ -351,3 +351,17 @@ def test_an_export_that_int8_cannot_hold_fails(
     assert artifact["parity"]["outcome"] == "differs"
     assert artifact["rescue"]["outcome"] == "not rescued"
     assert "int8 cannot hold this network" in " ".join(artifact["parity"]["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("target", "instead"), [("mlpackage-int8", "mlpackage"), ("tflite-dynamic", "tflite")]
+)
+def test_where_there_is_no_rescue_the_report_names_the_way_out(
+    target: str, instead: str, cli: Cli, fragile: Path
+) -> None:
+    done = cli("export", fragile / "badly-scaled.h5", "--to", target, "--preset", "tf",
+               "-o", "made", "--json")  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    (artifact,) = json.loads(done.stdout)["manifest"]["artifacts"]
+    assert artifact["parity"]["outcome"] == "differs"
+    assert artifact["parity"]["reasons"][-1].endswith(f"; use {instead}")

@@ -35,11 +35,12 @@ def with_signature(model: bytes, input_name: str, output_name: str) -> bytes:
     """Name the tensors and add the signature `serving_default`, in the place of any other.
 
     A frozen graph loses its signature in TFLiteConverter; apps and quantisers look tensors up by
-    it.
+    it. Other tensors get short names.
     """
     schema = _schema()
     unpacked = unpack(model)
     graph = unpacked.subgraphs[0]
+    _shorten_names(graph)
     for tensor, name in ((graph.inputs[0], input_name), (graph.outputs[0], output_name)):
         graph.tensors[tensor].name = name
     signature = schema.SignatureDefT()
@@ -48,6 +49,26 @@ def with_signature(model: bytes, input_name: str, output_name: str) -> bytes:
     signature.outputs = [_tensor_map(schema, output_name, int(graph.outputs[0]))]
     unpacked.signatureDefs = [signature]
     return pack(unpacked, len(model))
+
+
+def _shorten_names(graph: Any) -> None:
+    """Name each tensor after the last of the operations that were fused into its own.
+
+    The converter joins the names of all of them with semicolons, and gives the constants the same
+    name. What operations make keeps it, and constants are numbered.
+    """
+    made = {int(index) for op in graph.operators for index in op.outputs}
+    order = sorted(range(len(graph.tensors)), key=lambda index: index not in made)
+    taken: set[str] = set()
+    for index in order:
+        tensor = graph.tensors[index]
+        short, number = _text(tensor.name).partition(";")[0], 0
+        name = short
+        while name in taken:
+            number += 1
+            name = f"{short}_{number}"
+        taken.add(name)
+        tensor.name = name
 
 
 def with_metadata(
