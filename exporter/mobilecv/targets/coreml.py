@@ -16,6 +16,7 @@ from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.targets.base import SCORES_DESCRIPTIONS, Job, Target, tensor_of_scores
 from mobilecv.targets.coreml_int8 import quantise_kernels
+from mobilecv.targets.coreml_memory import few_copies
 from mobilecv.targets.coreml_networks import Network, networks
 from mobilecv.targets.coreml_passes import exact_passes
 from mobilecv_runtime.coreml.model import CONTRACT_KEY, VALUE_NAMES_KEY, specification_file
@@ -33,20 +34,20 @@ _PER_RUN_KEYS: Final = ("com.github.apple.coremltools.conversion_date",)
 
 def _convert(job: Job, *, backend: Backend) -> None:
     ct = guest("coremltools", extra="coreml")
-    model = _first_that_converts(job, backend, ct)
-    spec = model.get_spec()
+    spec, weights = _first_that_converts(job, backend, ct)
     # A regression has one plain output, a classifier two: the label, and the probabilities.
     scores = spec.description.predictedProbabilitiesName or spec.description.output[0].name
     ct.utils.rename_feature(spec, scores, job.contract.head.output_name)
     _describe(spec, job)
     if backend == "mlprogram":
-        _save_package(spec, model.weights_dir, job.output, ct)
-        shutil.rmtree(model.weights_dir, ignore_errors=True)
+        _save_package(spec, weights, job.output, ct)
+        shutil.rmtree(weights, ignore_errors=True)
     else:
         job.output.write_bytes(spec.SerializeToString(deterministic=True))
 
 
-def _first_that_converts(job: Job, backend: Backend, ct: Any) -> Any:
+def _first_that_converts(job: Job, backend: Backend, ct: Any) -> tuple[Any, Any]:
+    """A specification, and the folder of its weights if they lie outside of it."""
     # Core ML's image input has one scale for all channels. Unequal ones stay in the graph, exactly.
     on_input = job.contract.preprocessing.has_one_scale
     reasons = []
@@ -63,17 +64,21 @@ def _first_that_converts(job: Job, backend: Backend, ct: Any) -> Any:
     raise ConversionError(f"coremltools {ct.__version__}, given {said}") from reasons[0][1]
 
 
-def _call_converter(network: Network, image: Any, job: Job, backend: Backend, ct: Any) -> Any:
-    return ct.convert(
-        network.make(),
-        source=network.source,
-        inputs=[image],
-        classifier_config=_classifier(job.contract, ct),
-        convert_to=backend,
-        minimum_deployment_target=ct.target.iOS15 if backend == "mlprogram" else None,
-        pass_pipeline=exact_passes(ct),
-        skip_model_load=True,
-    )
+def _call_converter(
+    network: Network, image: Any, job: Job, backend: Backend, ct: Any
+) -> tuple[Any, Any]:
+    with few_copies(network.source):
+        model = ct.convert(
+            network.make(),
+            source=network.source,
+            inputs=[image],
+            classifier_config=_classifier(job.contract, ct),
+            convert_to=backend,
+            minimum_deployment_target=ct.target.iOS15 if backend == "mlprogram" else None,
+            pass_pipeline=exact_passes(ct),
+            skip_model_load=True,
+        )
+        return model.get_spec(), model.weights_dir
 
 
 def _classifier(contract: Contract, ct: Any) -> Any:
