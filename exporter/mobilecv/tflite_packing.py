@@ -46,7 +46,8 @@ def pack(model: Any, size: int) -> bytes:
     """
     builder = _builder(size + (1 << 20))
     builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    # `Output` would make a copy, and `bytes` another.
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
 
 def _builder(size: int) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from numpy.typing import NDArray
 
 from mobilecv.captures.interface import INPUT_NAME, NO_NORMALISATION, Normalisation
 from mobilecv_runtime.errors import ConversionError, guest
@@ -92,6 +94,16 @@ class TensorFlowGraph:
         definition = graph.as_graph_def(add_shapes=True)
         _remove(definition, f"{_SCOPE}/{self.input.partition(':')[0]}")
         return RawPixelGraph(definition=definition, image=image, scores=scores)
+
+    def constants(self, names: Collection[str]) -> dict[str, NDArray[Any]]:
+        """The values of some constants, by the names that `wrapped` gives them."""
+        tf = tensorflow_module()
+        found = {}
+        for node in self._definition(tf).node:
+            name = f"{_SCOPE}/{node.name}"
+            if name in names:
+                found[name] = tf.make_ndarray(node.attr["value"].tensor)
+        return found
 
     def _definition(self, tf: Any) -> Any:
         definition = tf.compat.v1.GraphDef()

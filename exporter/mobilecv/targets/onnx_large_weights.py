@@ -1,17 +1,16 @@
-"""Takes the large weights of dense layers around tf2onnx, which holds every weight many times."""
+"""Takes the large weights of dense layers around tf2onnx, which holds every weight many times.
+
+With tf2onnx 1.17 a weight costs some 17 times its size while it is converted.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from mobilecv.captures.tensorflow import tensorflow_module
+from mobilecv.targets.large_kernels import large_kernels
 from mobilecv_runtime.errors import guest
-
-_LARGE: Final = 4 << 20
-"""Bytes from which on a weight goes around. With tf2onnx 1.17 the others cost some 17 times their
-size while it converts."""
 
 
 def take_out(definition: Any) -> dict[str, Any]:
@@ -26,19 +25,7 @@ def take_out(definition: Any) -> dict[str, Any]:
     Returns:
         Name of the new input -> its value, a TensorProto of TensorFlow.
     """
-    readers = Counter(name.partition(":")[0] for node in definition.node for name in node.input)
-    passed_on = {node.name: node.input[0] for node in definition.node if node.op == "Identity"}
-    kernels = {
-        passed_on.get(node.input[1], node.input[1])
-        for node in definition.node
-        if node.op == "MatMul" and not (node.attr["transpose_a"].b or node.attr["transpose_b"].b)
-    }
-    taken = {}
-    for node in definition.node:
-        large = node.op == "Const" and len(node.attr["value"].tensor.tensor_content) >= _LARGE
-        if large and node.name in kernels and readers[node.name] == 1:
-            taken[node.name] = _to_input(node)
-    return taken
+    return {node.name: _to_input(node) for node in large_kernels(definition)}
 
 
 def put_back(model: Any, taken: Mapping[str, Any]) -> None:

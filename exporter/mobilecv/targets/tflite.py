@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -14,40 +17,91 @@ from mobilecv.quantisation import tflite as quantisation
 from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
 from mobilecv.quantisation.rescue.record import Record
+from mobilecv.targets import tflite_large_weights as large_weights
 from mobilecv.targets import tflite_metadata
 from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.tflite_from_torch import from_torch
-from mobilecv_runtime.errors import ConversionError
+from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE
 from mobilecv_runtime.spec import Contract
 
 
 def _convert_float(job: Job) -> None:
+    # Each step has the only hold on what the one before it gave.
+    output = job.contract.head.output_name
+    _write(job, tflite_metadata.with_signature(_converted(job), INPUT_NAME, output))
+
+
+def _converted(job: Job) -> bytes:
     match job.capture:
         case TensorFlowGraph() as graph:
-            model = _from_tensorflow(graph, job.contract)
+            return _from_tensorflow(graph, job.contract)
         case TorchProgram() as program:
-            model = from_torch(program, job.contract)
-    _write(job, tflite_metadata.with_signature(model, INPUT_NAME, job.contract.head.output_name))
+            return from_torch(program, job.contract)
 
 
 def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
-    tf = tensorflow_module()
     network = graph.wrapped(contract, batch=1, dtype="float32")
+    # Tensors of the graph itself would hold it, and with it another copy of the weights.
+    image, scores = _alone(network.image), _alone(network.scores)
+    definition, taken = large_weights.take_out(network.definition)
+    del network
+    gc.collect()
+    model = _call_converter(definition, image, scores)
+    del definition
+    if not taken:
+        return model
+    kernels = graph.constants(taken.values())
+    by_number = {number: kernels.pop(name) for number, name in taken.items()}
+    filled = large_weights.put_back(model, by_number)
+    if filled is not None:
+        return filled
+    network = graph.wrapped(contract, batch=1, dtype="float32")
+    return _call_converter(network.definition, image, scores)
+
+
+def _alone(tensor: Any) -> Any:
+    """A tensor of the same name, type and shape in a graph of its own."""
+    tf = tensorflow_module()
+    with tf.Graph().as_default():
+        name = tensor.name.partition(":")[0]
+        return tf.compat.v1.placeholder(tensor.dtype, tensor.shape, name)
+
+
+def _call_converter(definition: Any, image: Any, scores: Any) -> bytes:
+    tf = tensorflow_module()
     # The converter of frozen graphs. That of concrete functions freezes once more, at the price of
     # ten copies of the weights, and with a Keras 3 model beside them leaves the variables out
     # without a word, so that the file answers NaN (TensorFlow 2.21).
-    converter = tf.compat.v1.lite.TFLiteConverter(
-        network.definition, [network.image], [network.scores]
-    )
+    converter = tf.compat.v1.lite.TFLiteConverter(definition, [image], [scores])
     # To add its own metadata the converter would pack the whole model once more.
     converter.exclude_conversion_metadata = True
     try:
-        return bytes(converter.convert())
+        with _buffers_left():
+            return bytes(converter.convert())
     # The converter raises whatever its MLIR passes raise.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(f"TFLiteConverter {tf.__version__}: {lines[0][:300]}") from error
+
+
+@contextmanager
+def _buffers_left() -> Iterator[None]:
+    """Leave it to our own packing to store equal lists once.
+
+    TensorFlow 2.21 does the same behind its converter, with five copies of the model.
+    """
+    module = guest("tensorflow.lite.python.lite", extra="keras")
+    name = "_deduplicate_readonly_buffers"
+    untouched = getattr(module, name, None)
+    if untouched is None:
+        yield
+        return
+    setattr(module, name, lambda model: model)
+    try:
+        yield
+    finally:
+        setattr(module, name, untouched)
 
 
 def _convert_float16(job: Job) -> None:
@@ -87,6 +141,7 @@ def _write(job: Job, model: bytes) -> None:
         channels=contract.image.channels,
         answer=contract.head.answer,
     )
+    del model
     files = {
         LABELS_FILE: contract.labels.to_bytes(),
         CONTRACT_FILE: json.dumps(contract.to_json(), sort_keys=True).encode(),
