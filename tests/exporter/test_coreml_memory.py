@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,15 +9,12 @@ import coremltools as ct
 import numpy as np
 import pytest
 
-from mobilecv.captures import Capture
-from mobilecv.targets import TARGETS, Job, coreml, coreml_memory
+from conversions import Conversions
+from mobilecv.targets import coreml, coreml_memory
 from mobilecv.targets.coreml_memory import few_copies
-from mobilecv_runtime.spec import PRESETS, Contract, Head, ImageInput, Labels
 
 # coremltools leaves a temporary folder to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-IMAGE = ImageInput(height=16, width=16, channels=3)
 
 
 def network() -> Any:
@@ -26,7 +22,7 @@ def network() -> Any:
 
     keras.utils.set_random_seed(0)
     layers = keras.layers
-    image = keras.Input(IMAGE.shape)
+    image = keras.Input((16, 16, 3))
     x = layers.Conv2D(16, 3, padding="same")(image)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     x = layers.DepthwiseConv2D(3, strides=2, activation="relu")(x)
@@ -38,59 +34,33 @@ def network() -> Any:
 
 
 @pytest.fixture(scope="module")
-def capture(tmp_path_factory: pytest.TempPathFactory) -> Capture:
-    from mobilecv.sources import SourceSession, wrap_model
-
-    return SourceSession(wrap_model(network())).capture(
-        tmp_path_factory.mktemp("graph") / "graph", IMAGE.shape
-    )
+def conversions(tmp_path_factory: pytest.TempPathFactory) -> Conversions:
+    return Conversions(network(), tmp_path_factory.mktemp("net"))
 
 
-@pytest.fixture
-def convert(capture: Capture, tmp_path: Path) -> Callable[[str], dict[str, bytes]]:
-    """Converts the network, and gives the bytes of all that was written."""
-    numbers = itertools.count()
-
-    def call(target: str) -> dict[str, bytes]:
-        output = tmp_path / str(next(numbers)) / TARGETS[target].file_name("net")
-        output.parent.mkdir()
-        job = Job(
-            name="net",
-            contract=Contract(
-                image=IMAGE,
-                preprocessing=PRESETS["tf"],
-                head=Head(kind="softmax"),
-                labels=Labels.numbered(5),
-            ),
-            capture=capture,
-            base=None,
-            calibration=None,
-            output=output,
-        )
-        TARGETS[target].convert(job)
-        files = [output] if output.is_file() else sorted(output.rglob("*"))
-        return {
-            path.relative_to(output.parent).as_posix(): path.read_bytes()
-            for path in files
-            if path.is_file()
-        }
-
-    return call
+def written(output: Path) -> dict[str, bytes]:
+    """The bytes of all files of an artifact."""
+    files = [output] if output.is_file() else sorted(output.rglob("*"))
+    return {
+        path.relative_to(output.parent).as_posix(): path.read_bytes()
+        for path in files
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("target", ["coreml", "mlpackage"])
 def test_with_few_copies_the_file_is_the_same(
-    target: str, convert: Callable[[str], dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    target: str, conversions: Conversions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(coreml, "few_copies", lambda _: nullcontext())
-        expected = convert(target)
+        expected = written(conversions.convert(target))
     monkeypatch.setattr(coreml_memory, "LARGE", 64)
-    assert convert(target) == expected
+    assert written(conversions.convert(target)) == expected
 
 
 def test_all_that_is_replaced_is_still_there_and_used(
-    convert: Callable[[str], dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    conversions: Conversions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With coremltools as it is pinned; without these places the memory would be back."""
     used: set[str] = set()
@@ -110,8 +80,8 @@ def test_all_that_is_replaced_is_still_there_and_used(
 
     monkeypatch.setattr(coreml_memory, "_replaced", noting)
     monkeypatch.setattr(coreml_memory, "LARGE", 64)
-    convert("coreml")
-    convert("mlpackage")
+    conversions.convert("coreml")
+    conversions.convert("mlpackage")
     # The dense layers are matrix products here, and no `add_inner_product`.
     assert used == {
         "__str__",

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mobilecv.captures import Capture
-from mobilecv.targets import TARGETS, Job, large_kernels, tflite_large_weights
-from mobilecv_runtime.spec import PRESETS, Contract, Head, ImageInput, Labels
-
-IMAGE = ImageInput(height=8, width=8, channels=3)
+from conversions import Conversions
+from mobilecv.targets import large_kernels, tflite_large_weights
 
 
 def plain() -> Any:
@@ -20,7 +15,7 @@ def plain() -> Any:
     import keras
 
     layers = keras.layers
-    image = keras.Input(IMAGE.shape)
+    image = keras.Input((8, 8, 3))
     x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(image))
     x = layers.Dense(24, activation="relu")(x)
     x = layers.Dense(24, activation="tanh")(x)
@@ -32,7 +27,7 @@ def folded() -> Any:
     import keras
 
     layers = keras.layers
-    image = keras.Input(IMAGE.shape)
+    image = keras.Input((8, 8, 3))
     x = layers.Dense(24)(layers.Flatten()(image))
     x = layers.BatchNormalization()(x)
     model = keras.Model(image, layers.Dense(5, activation="softmax")(layers.ReLU()(x)))
@@ -42,47 +37,18 @@ def folded() -> Any:
     return model
 
 
-Converter = Callable[[str], bytes]
-
-
 @pytest.fixture(params=[plain, folded], ids=["plain", "folded"])
-def convert(request: pytest.FixtureRequest, tmp_path: Path) -> Converter:
-    """Converts a network to a target."""
+def conversions(request: pytest.FixtureRequest, tmp_path: Path) -> Conversions:
     import keras
 
-    from mobilecv.sources import SourceSession, wrap_model
-
     keras.utils.set_random_seed(0)
-    model = SourceSession(wrap_model(request.param()))
-    capture: Capture = model.capture(tmp_path / "graph", IMAGE.shape)
-    numbers = itertools.count()
-
-    def call(target: str) -> bytes:
-        output = tmp_path / f"{next(numbers)}{TARGETS[target].suffix}"
-        contract = Contract(
-            image=IMAGE,
-            preprocessing=PRESETS["tf"],
-            head=Head(kind="softmax"),
-            labels=Labels.numbered(5),
-        )
-        job = Job(
-            name="net",
-            contract=contract,
-            capture=capture,
-            base=None,
-            calibration=None,
-            output=output,
-        )
-        TARGETS[target].convert(job)
-        return output.read_bytes()
-
-    return call
+    return Conversions(request.param(), tmp_path)
 
 
 def test_kernels_that_go_around_the_converter_give_the_same_tflite_file(
-    convert: Converter, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    conversions: Conversions, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    expected = convert("tflite")
+    expected = conversions.convert("tflite").read_bytes()
     filled: list[bool] = []
     put_back = tflite_large_weights.put_back
 
@@ -93,20 +59,20 @@ def test_kernels_that_go_around_the_converter_give_the_same_tflite_file(
 
     monkeypatch.setattr(tflite_large_weights, "put_back", noted)
     monkeypatch.setattr(large_kernels, "LARGE", 256)
-    assert convert("tflite") == expected
+    assert conversions.convert("tflite").read_bytes() == expected
     # What was computed with is converted once more, as it is.
     assert filled == ["plain" in request.node.name]
 
 
 def test_kernels_that_go_around_the_converter_give_the_same_onnx_answers(
-    convert: Converter, monkeypatch: pytest.MonkeyPatch
+    conversions: Conversions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import onnxruntime
 
-    photos = np.random.default_rng(0).integers(0, 256, (4, *IMAGE.shape), np.uint8)
+    photos = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
 
     def answers() -> Any:
-        session = onnxruntime.InferenceSession(convert("onnx"))
+        session = onnxruntime.InferenceSession(conversions.convert("onnx"))
         return session.run(None, {"image": photos})[0]
 
     expected = answers()
