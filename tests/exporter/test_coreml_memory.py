@@ -185,6 +185,14 @@ def test_what_another_version_does_not_have_is_left_alone() -> None:
         assert Owner.there == 1
 
 
+def test_without_any_of_these_places_it_converts_as_before(
+    conversions: Conversions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = written(conversions.convert("coreml"))
+    monkeypatch.setattr(coreml_memory, "_module", lambda _: None)
+    assert written(conversions.convert("coreml")) == expected
+
+
 def test_what_was_replaced_is_put_back_as_it_was() -> None:
     class Parent:
         inherited = 1

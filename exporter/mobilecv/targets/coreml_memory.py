@@ -31,6 +31,7 @@ _BUILDER: Final = "coremltools.models.neural_network.builder"
 _TENSORFLOW: Final = "coremltools.converters.mil.frontend.tensorflow"
 _CONSTANTS: Final = f"{_TENSORFLOW}.tf_graph_pass.constant_propagation"
 _QUANTIZATION: Final = "coremltools.converters.mil.mil.passes.defs.quantization"
+_TYPES: Final = "coremltools.converters.mil.mil.types.type_mapping"
 _LARGEST_FLOAT16, _AS_GOOD_AS_INFINITE = 65504.0, 1e38
 """As `FP16ComputePrecision.fp16_overflow` of coremltools has them."""
 _WEIGHTED: Final = ("add_convolution", "add_inner_product", "add_batched_mat_mul")
@@ -94,10 +95,12 @@ def _large_constants_left() -> Iterator[None]:
     """
     module = _module(_CONSTANTS)
     determined = getattr(module, "const_determined_nodes", None)
-    types = _module("coremltools.converters.mil.mil.types.type_mapping")
+    typed = getattr(_module(_TYPES), "numpy_val_to_builtin_val", None)
+    if determined is None or typed is None:
+        yield
+        return
 
     def to_compute(nodes: Mapping[str, Any], *arguments: Any) -> list[str]:
-        assert determined is not None
         found: list[str] = determined(nodes, *arguments)
         computed = set(found)
         for name in found:
@@ -110,7 +113,7 @@ def _large_constants_left() -> Iterator[None]:
             passed_on = _copies(name, nodes, computed)
             if passed_on is not None:
                 array = tensorflow_module().make_ndarray(tensor)
-                value, datatype = types.numpy_val_to_builtin_val(array)
+                value, datatype = typed(array)
                 for each in (name, *passed_on):
                     nodes[each].value, nodes[each].datatype = value, datatype
                 node.original_node = None  # It holds the weight once more.
@@ -175,17 +178,19 @@ def _specifications_kept() -> Iterator[None]:
     module = _module(_MODEL)
     saved: dict[str, Any] = {}
     load = getattr(module, "_load_spec", None)
+    if load is None:
+        yield
+        return
 
     def save_spec(spec: Any, filename: str) -> None:
         saved[filename] = spec
 
     def load_spec(filename: str) -> Any:
-        assert load is not None
         return saved.pop(filename) if filename in saved else load(filename)
 
     with (
         _replaced(module, {"_save_spec": save_spec, "_load_spec": load_spec}),
-        _replaced(module.MLModel, {"get_spec": lambda model: model._spec}),
+        _replaced(getattr(module, "MLModel", None), {"get_spec": lambda model: model._spec}),
     ):
         yield
 
@@ -193,7 +198,7 @@ def _specifications_kept() -> Iterator[None]:
 @contextmanager
 def _weights_filled_at_once() -> Iterator[None]:
     """The builder appends weights to a message one by one, which grows by doubling."""
-    builder = _module(_BUILDER).NeuralNetworkBuilder
+    builder = getattr(_module(_BUILDER), "NeuralNetworkBuilder", None)
     with ExitStack() as stack:
         for name in _WEIGHTED:
             original = getattr(builder, name, None)
@@ -252,4 +257,8 @@ def _varint(number: int) -> bytes:
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(name)
+    """A module of coremltools; None if this version has none of that name."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None
