@@ -78,3 +78,13 @@ def test_kernels_that_go_around_the_converter_give_the_same_onnx_answers(
     expected = answers()
     monkeypatch.setattr(large_kernels, "LARGE", 256)
     np.testing.assert_allclose(answers(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "found"), [("float32", 1), ("float16", 0), ("float64", 0)])
+def test_only_kernels_in_float32_go_around(dtype: str, found: int) -> None:
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        kernel = tf.constant(np.random.default_rng(0).normal(size=(1024, 2048)), dtype)
+        tf.matmul(tf.compat.v1.placeholder(dtype, (1, 1024)), kernel)
+    assert len(large_kernels.large_kernels(graph.as_graph_def())) == found

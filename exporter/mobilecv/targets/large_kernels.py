@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
+from mobilecv.captures.tensorflow import tensorflow_module
+
 LARGE: Final = 4 << 20
 """Bytes from which on a weight is worth the detour."""
 
@@ -16,8 +18,9 @@ def large_kernels(definition: Any) -> list[Any]:
         definition: A GraphDef.
 
     Returns:
-        Its nodes, each with a value of (inputs, outputs).
+        Its nodes, each with a float32 value of (inputs, outputs).
     """
+    float32 = tensorflow_module().float32.as_datatype_enum
     readers = Counter(name.partition(":")[0] for node in definition.node for name in node.input)
     passed_on = {node.name: node.input[0] for node in definition.node if node.op == "Identity"}
     kernels = {
@@ -29,6 +32,7 @@ def large_kernels(definition: Any) -> list[Any]:
         node
         for node in definition.node
         if node.op == "Const"
+        and node.attr["dtype"].type == float32
         and len(node.attr["value"].tensor.tensor_content) >= LARGE
         and node.name in kernels
         and readers[node.name] == 1
