@@ -7,24 +7,27 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.zoo.networks import NetworkMaker
+from benchmarks.zoo.networks import Movement, NetworkMaker
 from benchmarks.zoo.rows import Row
+from mobilecv.targets import TARGETS
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.child import Child
 from mobilecv_runtime.errors import MobileCVError
 from mobilecv_runtime.runners import open_runner
 from mobilecv_runtime.runners.coreml import COREML_SUFFIXES, ExecutedCoremlRunner
-from mobilecv_runtime.spec import FloatArray
+from mobilecv_runtime.spec import FloatArray, Precision
 
 Outcome: TypeAlias = Literal["agrees", "differs", "failed"]
 
+_MOVEMENTS: Final[Mapping[Precision, Movement]] = {"float32": "float32", "float16": "float16"}
 _LEAST: Final = 1e-4
 """Probabilities below it are left out of the logarithms."""
 
@@ -45,9 +48,10 @@ class Figures:
     estimate: float | None
     """The largest |difference of probability| with float16 rounded after each operation as a
     device would; None for files without float16 arithmetic."""
-    rounded_source: float | None
-    """The largest |difference of probability| of the source itself with its weights rounded to
-    float16; None for the same files."""
+    moved_source: float | None
+    """The largest |difference of probability| of the source itself when nothing but its weights is
+    moved: rounded to float16 for a file in float16, by one unit in the last place for one in
+    float32; None for the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +89,25 @@ class Result:
 class Measurer:
     """Opens artifacts and compares their scores, in a process of its own."""
 
-    def measure(self, folder: Path, target: str, row: Row, source: Path) -> Figures:
-        """Run the artifact of a bundle, made from a row's source, on its golden images."""
+    def measure(
+        self, folder: Path, target: str, moved: NDArray[np.float64] | None = None
+    ) -> Figures:
+        """Run an artifact of a bundle on the bundle's golden images.
+
+        Args:
+            folder: The bundle.
+            target: Which artifact.
+            moved: What the source answers to the same images with its weights moved,
+                (images, labels).
+        """
         bundle = Bundle.open(folder)
         path = bundle.file(next(e for e in bundle.manifest.artifacts if e.id == target))
         images, expected = bundle.golden.images, bundle.golden.scores
         scores = open_runner(path).scores(images)
-        estimate = rounded_source = None
+        estimate = None
         if path.suffix in COREML_SUFFIXES and target != "coreml":
             rounded = ExecutedCoremlRunner(path, arithmetic="device-estimate").scores(images)
             estimate = _max_difference(rounded, expected)
-            rounded = NetworkMaker(row, None).rounded_scores(source, images)
-            rounded_source = _max_difference(rounded, expected)
         counted = expected >= _LEAST
         logarithms = np.abs(np.log(np.maximum(scores, 1e-30)) - np.log(np.maximum(expected, 1e-30)))
         return Figures(
@@ -106,7 +117,7 @@ class Measurer:
             max_difference=_max_difference(scores, expected),
             max_log_difference=float(logarithms[counted].max()),
             estimate=estimate,
-            rounded_source=rounded_source,
+            moved_source=None if moved is None else _max_difference(moved, expected),
         )
 
 
@@ -154,12 +165,13 @@ def _check_targets(
     )
     report = json.loads(done.stdout) if done.stdout.strip() else {}
     entries = {entry["id"]: entry for entry in report.get("manifest", {}).get("artifacts", ())}
+    moved = _moved_scores(row, [each for each in targets if each in entries], source, bundle)
     for target in targets:
         figures, reasons = None, [report.get("failures", {}).get(target) or _last_line(done.stderr)]
         if target in entries:
             reasons = entries[target]["parity"]["reasons"]
             with Child(Measurer, log=source.with_name("measure.log")) as child:
-                figures = child.call("measure", bundle, target, row, source)
+                figures = child.call("measure", bundle, target, moved.get(target))
         yield Result(
             row=row.id,
             target=target,
@@ -171,6 +183,30 @@ def _check_targets(
             bytes=entries[target]["bytes"] if target in entries else 0,
             figures=figures,
         )
+
+
+def _moved_scores(
+    row: Row, targets: Sequence[str], source: Path, bundle: Path
+) -> dict[str, NDArray[np.float64]]:
+    """What the source answers to the golden images with its weights moved as a target asks for it.
+
+    Returns:
+        Target -> probabilities, (images, labels); without the targets of 8 bits.
+    """
+    movements: dict[str, Movement] = {
+        target: movement
+        for target in targets
+        if (movement := _MOVEMENTS.get(TARGETS[target].precision))
+    }
+    if not movements:
+        return {}
+    images = Bundle.open(bundle).golden.images
+    with Child(NetworkMaker, row, None, log=source.with_name("moved.log")) as child:
+        scores = {
+            movement: child.call("moved_scores", source, images, movement)
+            for movement in sorted(set(movements.values()))
+        }
+    return {target: scores[movement] for target, movement in movements.items()}
 
 
 def _command(
@@ -185,6 +221,8 @@ def _command(
         command += ["--architecture-args", json.dumps(dict(row.arguments))]
     if images is not None:
         command += ["--images", images]
+        if any(TARGETS[target].needs_calibration for target in targets):
+            command += ["--calibration", images]
     return command
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,12 @@ _PHOTO_SEED: Final = 2
 """Another than that of the golden images."""
 _LAYER_SCALE: Final = 0.3
 """ConvNeXt's branches start at 1e-6 and would not take part (arXiv 2201.03545)."""
+_DRAWS: Final = 1000
+"""How often the weights of a single unit are drawn, to take a typical one of them."""
+
+Movement: TypeAlias = Literal["float16", "float32"]
+"""What is done to a source's weights, to see how sensitive its answers are: rounded to float16, or
+moved by one unit in the last place of float32, up or down."""
 
 
 class NetworkMaker:
@@ -58,20 +64,23 @@ class NetworkMaker:
         make = _write_keras if self._row.framework == "keras" else _write_torch
         return make(self._row, sample_images(self._row, self._images), folder)
 
-    def rounded_scores(self, source: Path, images: UInt8Array) -> NDArray[np.float64]:
-        """What the source itself answers with its weights rounded to float16.
+    def moved_scores(
+        self, source: Path, images: UInt8Array, movement: Movement
+    ) -> NDArray[np.float64]:
+        """What the source itself answers when nothing but its weights is moved.
 
         Args:
             source: What `write` wrote.
             images: (count, height, width, channels), before normalisation.
+            movement: What is done to the weights.
 
         Returns:
             Probabilities, (count, labels).
         """
         values = _preprocessing(self._row).apply(images)
         if self._row.framework == "keras":
-            return _rounded_keras(source, values)
-        return _rounded_torch(construct(self._row), source, values)
+            return _moved_keras(source, values, movement)
+        return _moved_torch(construct(self._row), source, values, movement)
 
 
 def sample_images(row: Row, folder: Path | None) -> NDArray[np.float32]:
@@ -112,6 +121,23 @@ def _logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([np.zeros_like(known), known - other], axis=1)
 
 
+def _typical_unit(features: NDArray[np.float64], kernel: NDArray[np.float32]) -> NDArray[Any]:
+    """The weights of one unit whose logit is of middling size among those of many random units.
+
+    A thousand classes are many draws, and one unit is a single one. Where chance makes it almost
+    cancel itself, scaling its logit up would scale the rounding of all layers up with it.
+
+    Args:
+        features: Inputs of the unit, (images, features).
+        kernel: Its weights as they were initialised, (features, 1).
+    """
+    random = np.random.default_rng(SEED)
+    drawn = random.normal(scale=kernel.std(), size=(len(kernel), _DRAWS))
+    sizes = np.median(np.abs(features @ drawn), axis=0)
+    middle = int(np.argsort(sizes)[_DRAWS // 2])
+    return drawn[:, middle : middle + 1]
+
+
 def _write_keras(row: Row, images: NDArray[np.float32], folder: Path) -> Path:
     import keras
 
@@ -131,6 +157,9 @@ def _write_keras(row: Row, images: NDArray[np.float32], folder: Path) -> Path:
     for norm in norms:
         del norm.call
     last = next(layer for layer in reversed(layers) if getattr(layer, "use_bias", False))
+    if last.kernel.shape[-1] == 1:
+        features = keras.Model(model.inputs, last.input).predict(images, verbose=0)
+        last.kernel.assign(_typical_unit(np.float64(features), last.kernel.numpy()))
     factor = _factor(_logits(np.float64(model.predict(images, verbose=0))))
     last.kernel.assign(last.kernel * factor)
     last.bias.assign(last.bias * factor)
@@ -139,11 +168,13 @@ def _write_keras(row: Row, images: NDArray[np.float32], folder: Path) -> Path:
     return path
 
 
-def _rounded_keras(source: Path, images: NDArray[np.float32]) -> NDArray[np.float64]:
+def _moved_keras(
+    source: Path, images: NDArray[np.float32], movement: Movement
+) -> NDArray[np.float64]:
     import keras
 
     model = keras.saving.load_model(source, compile=False)
-    model.set_weights([_as_float16(values) for values in model.get_weights()])
+    model.set_weights([_moved(values, movement) for values in model.get_weights()])
     probabilities = np.float64(model.predict(images, verbose=0))
     one_unit = probabilities.shape[1] == 1
     return np.hstack([1 - probabilities, probabilities]) if one_unit else probabilities
@@ -197,21 +228,28 @@ def _write_torch(row: Row, photos: NDArray[np.float32], folder: Path) -> Path:
     return path
 
 
-def _rounded_torch(module: Any, source: Path, images: NDArray[np.float32]) -> NDArray[np.float64]:
+def _moved_torch(
+    module: Any, source: Path, images: NDArray[np.float32], movement: Movement
+) -> NDArray[np.float64]:
     import torch
 
     stored = torch.load(source, weights_only=True)
     module.load_state_dict(
-        {name: torch.from_numpy(_as_float16(each.numpy())) for name, each in stored.items()}
+        {name: torch.from_numpy(_moved(each.numpy(), movement)) for name, each in stored.items()}
     )
     with torch.no_grad():
         logits = module.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
     return np.asarray(logits.double().softmax(dim=1).numpy())
 
 
-def _as_float16(values: NDArray[Any]) -> NDArray[Any]:
-    """Rounded, in the type that they were of; counts and indices as they are."""
-    return values.astype(np.float16).astype(values.dtype) if values.dtype.kind == "f" else values
+def _moved(values: NDArray[Any], movement: Movement) -> NDArray[Any]:
+    """Weights moved, in the type that they were of; counts and indices as they are."""
+    if values.dtype.kind != "f":
+        return values
+    if movement == "float16":
+        return values.astype(np.float16).astype(values.dtype)
+    up = np.random.default_rng(SEED).random(values.shape) < 0.5
+    return np.nextafter(values, np.where(up, np.inf, -np.inf).astype(values.dtype))
 
 
 def _measure_torch(number: int) -> Any:

@@ -12,7 +12,7 @@ from mobilecv_runtime.report import Table, megabytes
 
 _COLUMNS: Final = (
     "network", "target", "outcome", "max Δp", "max Δln p", "fp16 estimate Δp",
-    "fp16 source Δp", "top-1", "confidence", "seconds", "peak MB", "size",
+    "moved source Δp", "top-1", "confidence", "seconds", "peak MB", "bar MB", "size",
 )  # fmt: skip
 _WORDS: Final = ("network", "target", "outcome")
 _TOOLS: Final = (
@@ -51,10 +51,11 @@ def document(results: Sequence[Result], *, photos: bool) -> str:
         _table(results).markdown(),
         "*max Δp*: the largest difference of a probability. *max Δln p*: the same in logarithms, "
         "where the source gives 0.0001 or more. *fp16 estimate*: with every float16 result "
-        "rounded, as a device may. *fp16 source*: what the source itself moves by when nothing but "
-        "its weights is rounded to float16. *confidence*: the median of the source's largest "
+        "rounded, as a device may. *moved source*: what the source itself moves by when nothing "
+        "but its weights is moved: rounded to float16 for a file in float16, by one unit in the "
+        "last place for one in float32. *confidence*: the median of the source's largest "
         "probability. *seconds*: of the conversion. *peak MB*: of the converting process, up to "
-        "then.",
+        "then; *bar MB*: six times the source file and 1500.",
     ]
     if wrong:
         parts.append("## What went wrong")
@@ -66,8 +67,13 @@ def _table(results: Sequence[Result]) -> Table:
     return Table(_COLUMNS, tuple(_cells(result) for result in results), _WORDS)
 
 
+def _bar(result: Result) -> float:
+    """The most memory that a conversion may take, in bytes."""
+    return 6 * result.source_bytes + 1.5e9
+
+
 def _cells(result: Result) -> tuple[str, ...]:
-    cost = (f"{result.seconds:.0f}", f"{result.peak_memory / 1e6:.0f}")
+    cost = (f"{result.seconds:.0f}", f"{result.peak_memory / 1e6:.0f}", f"{_bar(result) / 1e6:.0f}")
     figures = result.figures
     if figures is None:
         return (result.row, result.target, result.outcome, *[""] * 6, *cost, "")
@@ -78,7 +84,7 @@ def _cells(result: Result) -> tuple[str, ...]:
         f"{figures.max_difference:.1e}",
         f"{figures.max_log_difference:.1e}",
         "" if figures.estimate is None else f"{figures.estimate:.1e}",
-        "" if figures.rounded_source is None else f"{figures.rounded_source:.1e}",
+        "" if figures.moved_source is None else f"{figures.moved_source:.1e}",
         f"{figures.agreeing}/{figures.images}",
         f"{figures.confidence:.2f}",
         *cost,
