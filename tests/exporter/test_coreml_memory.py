@@ -64,7 +64,7 @@ def test_all_that_is_replaced_is_still_there_and_used(
 ) -> None:
     """With coremltools as it is pinned; without these places the memory would be back."""
     used: set[str] = set()
-    replaced = coreml_memory._replaced
+    replaced = coreml_memory.replaced
 
     def noting(owner: Any, names: dict[str, Any]) -> Any:
         def noted(name: str, value: Any) -> Any:
@@ -78,7 +78,7 @@ def test_all_that_is_replaced_is_still_there_and_used(
 
         return replaced(owner, {name: noted(name, value) for name, value in names.items()})
 
-    monkeypatch.setattr(coreml_memory, "_replaced", noting)
+    monkeypatch.setattr(coreml_memory, "replaced", noting)
     monkeypatch.setattr(coreml_memory, "LARGE", 64)
     conversions.convert("coreml")
     conversions.convert("mlpackage")
@@ -177,32 +177,9 @@ def test_numbers_too_large_for_float16_are_found(values: Any, expected: bool) ->
     assert coreml_memory._overflows(np.array(values, np.float32)) == expected
 
 
-def test_what_another_version_does_not_have_is_left_alone() -> None:
-    class Owner:
-        there = 1
-
-    with coreml_memory._replaced(Owner, {"there": 2, "missing": 3}):
-        assert Owner.there == 1
-
-
 def test_without_any_of_these_places_it_converts_as_before(
     conversions: Conversions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = written(conversions.convert("coreml"))
     monkeypatch.setattr(coreml_memory, "_module", lambda _: None)
     assert written(conversions.convert("coreml")) == expected
-
-
-def test_what_was_replaced_is_put_back_as_it_was() -> None:
-    class Parent:
-        inherited = 1
-
-    class Owner(Parent):
-        @staticmethod
-        def one() -> int:
-            return 1
-
-    with coreml_memory._replaced(Owner, {"one": lambda _: 2, "inherited": 2}):
-        assert (Owner().one(), Owner.inherited) == (2, 2)
-    assert (Owner().one(), Owner.inherited) == (1, 1)
-    assert "inherited" not in vars(Owner)

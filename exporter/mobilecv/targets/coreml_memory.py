@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilecv.captures.tensorflow import tensorflow_module
+from mobilecv.targets.replacing import replaced
 
 LARGE: Final = 1 << 20
 """Bytes from which on a weight is kept from being copied."""
@@ -50,8 +51,8 @@ def few_copies(source: str) -> Iterator[None]:
         source: What is converted: "tensorflow" or "pytorch".
     """
     with ExitStack() as stack:
-        for replaced in (_overflow_found_in_parts, _weights_filled_at_once, _specifications_kept):
-            stack.enter_context(replaced())
+        for change in (_overflow_found_in_parts, _weights_filled_at_once, _specifications_kept):
+            stack.enter_context(change())
         if source == "tensorflow":
             stack.enter_context(_graphs_unprinted())
             stack.enter_context(_large_constants_left())
@@ -59,30 +60,10 @@ def few_copies(source: str) -> Iterator[None]:
 
 
 @contextmanager
-def _replaced(owner: Any, names: Mapping[str, Any]) -> Iterator[None]:
-    """Give attributes other values, as far as all of them are there."""
-    if not all(hasattr(owner, name) for name in names):
-        yield
-        return
-    own = vars(owner)
-    old = {name: own[name] for name in names if name in own}
-    for name, value in names.items():
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for name in names:
-            if name in old:
-                setattr(owner, name, old[name])
-            else:  # It was inherited.
-                delattr(owner, name)
-
-
-@contextmanager
 def _graphs_unprinted() -> Iterator[None]:
     """`TFLoader.load` formats the graph, weights and all, for its log."""
     graph = tensorflow_module().compat.v1.GraphDef
-    with _replaced(graph, {"__str__": lambda _: "a graph"}):
+    with replaced(graph, {"__str__": lambda _: "a graph"}):
         yield
 
 
@@ -120,7 +101,7 @@ def _large_constants_left() -> Iterator[None]:
                 computed.difference_update((name, *passed_on))
         return [name for name in found if name in computed]
 
-    with _replaced(module, {"const_determined_nodes": to_compute}):
+    with replaced(module, {"const_determined_nodes": to_compute}):
         yield
 
 
@@ -159,7 +140,7 @@ def _overflow_found_in_parts() -> Iterator[None]:
                     return True
         return False
 
-    with _replaced(owner, {"fp16_overflow": staticmethod(fp16_overflow)}):
+    with replaced(owner, {"fp16_overflow": staticmethod(fp16_overflow)}):
         yield
 
 
@@ -189,8 +170,8 @@ def _specifications_kept() -> Iterator[None]:
         return saved.pop(filename) if filename in saved else load(filename)
 
     with (
-        _replaced(module, {"_save_spec": save_spec, "_load_spec": load_spec}),
-        _replaced(getattr(module, "MLModel", None), {"get_spec": lambda model: model._spec}),
+        replaced(module, {"_save_spec": save_spec, "_load_spec": load_spec}),
+        replaced(getattr(module, "MLModel", None), {"get_spec": lambda model: model._spec}),
     ):
         yield
 
@@ -203,7 +184,7 @@ def _weights_filled_at_once() -> Iterator[None]:
         for name in _WEIGHTED:
             original = getattr(builder, name, None)
             if original is not None and "W" in signature(original).parameters:
-                stack.enter_context(_replaced(builder, {name: _filling(original)}))
+                stack.enter_context(replaced(builder, {name: _filling(original)}))
         yield
 
 

@@ -69,8 +69,9 @@ def _write(job: Job, model: Any) -> None:
             CONTRACT_KEY: json.dumps(contract.to_json(), sort_keys=True),
         },
     )
-    onnx.checker.check_model(model)
-    job.output.write_bytes(model.SerializeToString(deterministic=True))
+    written = model.SerializeToString(deterministic=True)
+    onnx.checker.check_model(written)
+    job.output.write_bytes(written)
 
 
 _SHARED: Final[dict[str, Any]] = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
 from mobilecv.captures import TensorFlowGraph
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.targets.onnx_large_weights import put_back, take_out
+from mobilecv.targets.replacing import replaced
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import Contract
 
@@ -29,24 +29,45 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
         ConversionError: If tf2onnx fails.
     """
     tf2onnx = guest("tf2onnx", extra="onnx")
+    # What fails is done again, with copies to go back to.
+    with suppress(Exception):
+        return _converted(graph, contract, in_place=True)
+    try:
+        return _converted(graph, contract, in_place=False)
+    # tf2onnx raises whatever its passes raise.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
+
+
+def _converted(graph: TensorFlowGraph, contract: Contract, *, in_place: bool) -> Any:
+    """Convert once.
+
+    Args:
+        graph: The captured graph.
+        contract: What the file promises.
+        in_place: Whether a pass that fails may spoil the network. Else tf2onnx copies the network
+            before each pass, and goes on with the copy.
+    """
     wrapped = graph.wrapped(contract, batch=None, dtype="uint8")
     image, scores = wrapped.image.name, wrapped.scores.name
     definition = wrapped.definition
     del wrapped
     taken = take_out(definition)
-    try:
-        with _collected_passes():
-            model = _convert(definition, [image, *(f"{name}:0" for name in taken)], [scores])
-    # tf2onnx raises whatever its passes raise.
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
+    inputs = [image, *(f"{name}:0" for name in taken)]
+    network = _network(definition, inputs, [scores])
+    del definition
+    gc.collect()  # The graph of TensorFlow lies in reference cycles.
+    optimizer = guest("tf2onnx.optimizer", extra="onnx")
+    with _weights_left_alone():
+        network = optimizer.optimize_graph(network, catch_errors=not in_place)
+        model = network.make_model("mobilecv")
     put_back(model, taken)
     _rename(model.graph, {image: INPUT_NAME, scores: contract.head.output_name})
     return model
 
 
-def _convert(definition: Any, inputs: list[str], outputs: list[str]) -> Any:
+def _network(definition: Any, inputs: list[str], outputs: list[str]) -> Any:
     """What tf2onnx's own `from_graph_def` does, without freezing and optimising before it.
 
     The graph is frozen already, and to do it again would take some ten copies of the weights.
@@ -54,51 +75,33 @@ def _convert(definition: Any, inputs: list[str], outputs: list[str]) -> Any:
     tf2onnx, tf = guest("tf2onnx", extra="onnx"), tensorflow_module()
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(definition, name="")
-        del definition
-        converted = tf2onnx.tfonnx.process_tf_graph(
+        return tf2onnx.tfonnx.process_tf_graph(
             graph, opset=_OPSET, input_names=inputs, output_names=outputs
         )
-    return tf2onnx.optimizer.optimize_graph(converted).make_model("mobilecv")
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:
-    """Rename a graph's input and output wherever they are used."""
+    """Rename a graph's input and output wherever they are used, and name their first dimension."""
     for value in (*graph.input, *graph.output):
         value.name = names.get(value.name, value.name)
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     for node in graph.node:
         for tensors in (node.input, node.output):
             for index, name in enumerate(tensors):
                 tensors[index] = names.get(name, name)
 
 
-@contextmanager
-def _collected_passes() -> Iterator[None]:
-    """Collect garbage after every pass of tf2onnx's optimizer.
+def _weights_left_alone() -> AbstractContextManager[None]:
+    """After every pass tf2onnx gives each node its attributes anew.
 
-    Each pass copies all weights into reference cycles; collecting them at once took ResNet50's
-    peak from 6.6 to 2.9 GB (tf2onnx 1.17).
+    A message gives its memory back only when it is gone as a whole, so that each pass costs a copy
+    of all weights. Constants are read from elsewhere (tf2onnx 1.17).
     """
-    optimizers: dict[str, Any] = guest("tf2onnx.optimizer", extra="onnx")._optimizers
-    untouched = dict(optimizers)
-    for name, make in untouched.items():
-        optimizers[name] = _collecting(make)
-    try:
-        yield
-    finally:
-        optimizers.update(untouched)
+    node = guest("tf2onnx.graph", extra="onnx").Node
+    update = node.update_proto
 
+    def update_proto(self: Any, *arguments: Any, **options: Any) -> None:
+        if not self.is_const():
+            update(self, *arguments, **options)
 
-def _collecting(make: Any) -> Any:
-    def made() -> Any:
-        optimizer = make()
-        optimize = optimizer.optimize
-
-        def collected(*args: Any) -> Any:
-            graph = optimize(*args)
-            gc.collect()
-            return graph
-
-        optimizer.optimize = collected
-        return optimizer
-
-    return made
+    return replaced(node, {"update_proto": update_proto})

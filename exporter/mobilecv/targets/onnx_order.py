@@ -40,8 +40,8 @@ def put_in_order(graph: Any) -> None:
         _rename(node.output, names)
     for weight in ordered:
         weight.name = names[weight.name]
-    _replace(graph.node, nodes)
-    _replace(graph.initializer, ordered)
+    _arrange(graph.node, nodes)
+    _arrange(graph.initializer, ordered)
     del graph.value_info[:]
 
 
@@ -79,7 +79,9 @@ def _rename(names: Any, new: dict[str, str]) -> None:
         names[index] = new[name]
 
 
-def _replace(repeated: Any, items: list[Any]) -> None:
-    copies = [type(item).FromString(item.SerializeToString()) for item in items]
-    del repeated[:]
-    repeated.extend(copies)
+def _arrange(repeated: Any, items: list[Any]) -> None:
+    """Leave some entries of a field, in their order, without copying them."""
+    # As long as an entry is held, protobuf gives out the same object for it.
+    places = {id(item): place for place, item in enumerate(items)}
+    repeated.sort(key=lambda entry: places.get(id(entry), len(items)))
+    del repeated[len(items) :]

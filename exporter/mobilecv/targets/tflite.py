@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets import tflite_large_weights as large_weights
 from mobilecv.targets import tflite_metadata
 from mobilecv.targets.base import Job, Target, tensor_of_scores
+from mobilecv.targets.replacing import replaced
 from mobilecv.targets.tflite_from_torch import from_torch
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE
@@ -85,23 +85,13 @@ def _call_converter(definition: Any, image: Any, scores: Any) -> bytes:
         raise ConversionError(f"TFLiteConverter {tf.__version__}: {lines[0][:300]}") from error
 
 
-@contextmanager
-def _buffers_left() -> Iterator[None]:
+def _buffers_left() -> AbstractContextManager[None]:
     """Leave it to our own packing to store equal lists once.
 
     TensorFlow 2.21 does the same behind its converter, with five copies of the model.
     """
     module = guest("tensorflow.lite.python.lite", extra="keras")
-    name = "_deduplicate_readonly_buffers"
-    untouched = getattr(module, name, None)
-    if untouched is None:
-        yield
-        return
-    setattr(module, name, lambda model: model)
-    try:
-        yield
-    finally:
-        setattr(module, name, untouched)
+    return replaced(module, {"_deduplicate_readonly_buffers": lambda model: model})
 
 
 def _convert_float16(job: Job) -> None:
