@@ -6,14 +6,19 @@ w costs in its output. A constant 1 behind x stands for the bias.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Layer, Weights
+from mobilecv.quantisation.ranges import Observed
 from mobilecv_runtime.spec import UInt8Array
+
+Measured: TypeAlias = tuple[Layer, list[NDArray[np.float64]]]
+"""A layer and its moments, see `Moments.blocks`."""
 
 MOST_INPUTS: Final = 4096
 """So many inputs of a layer are looked at together; of more, those of different blocks are taken
@@ -66,33 +71,75 @@ class Moments:
         ones = np.ones((*read.shape[:2], 1), np.float32)
         for number, start in enumerate(range(0, read.shape[2], MOST_INPUTS)):
             block = np.concatenate([read[:, :, start : start + MOST_INPUTS], ones], axis=2)
-            products = (block.transpose(0, 2, 1) @ block).astype(np.float64)
+            products = block.transpose(0, 2, 1) @ block
             if number < len(self._sums):
                 self._sums[number] += products
             else:
-                self._sums.append(products)
+                self._sums.append(products.astype(np.float64))
 
 
-def measured(
-    network: FloatNetwork, photos: UInt8Array
-) -> Iterator[tuple[Layer, list[NDArray[np.float64]]]]:
-    """The moments of every weighted layer that is understood, see `Moments.blocks`.
+class Part:
+    """Some layers of a network whose moments fit into memory together."""
+
+    def __init__(self, network: FloatNetwork, layers: Sequence[Layer], photos: int) -> None:
+        """Start with nothing.
+
+        Args:
+            network: The float network.
+            layers: Weighted layers of it that are understood.
+            photos: How many photos will be added.
+        """
+        self._layers = layers
+        self.tensors: Collection[str] = {layer.inputs[0] for layer in layers}
+        self._moments = {
+            layer.name: Moments(layer.weights, _positions(_inputs(network, layer), photos))
+            for layer in layers
+            if layer.weights is not None
+        }
+
+    def add(self, held: Mapping[str, Floats]) -> None:
+        """Take what `tensors` hold on one more photo, see `FloatNetwork.activations`."""
+        for layer in self._layers:
+            self._moments[layer.name].add(held[layer.inputs[0]])
+
+    def results(self) -> Iterator[Measured]:
+        """The moments; each is forgotten here when it is given out."""
+        for layer in self._layers:
+            yield layer, self._moments.pop(layer.name).blocks()
+
+
+def measured(network: FloatNetwork, photos: UInt8Array) -> Iterator[Measured]:
+    """The moments of every weighted layer that is understood.
 
     Args:
         network: The float network.
         photos: (count, height, width, channels), uint8.
     """
-    for layers in _batches(network):
-        moments = {
-            layer.name: Moments(layer.weights, _positions(_inputs(network, layer), len(photos)))
-            for layer in layers
-            if layer.weights is not None
-        }
-        for held in network.activations(photos, {layer.inputs[0] for layer in layers}):
-            for layer in layers:
-                moments[layer.name].add(held[layer.inputs[0]])
-        for layer in layers:
-            yield layer, moments.pop(layer.name).blocks()
+    return _measured(network, photos, _parts(network, len(photos)))
+
+
+def observed_and_measured(
+    network: FloatNetwork, photos: UInt8Array
+) -> tuple[dict[str, Observed], Iterator[Measured]]:
+    """What every tensor holds, and the moments, with one run less over the photos.
+
+    Raises:
+        ConversionError: If a tensor takes NaN or infinity.
+    """
+    parts = _parts(network, len(photos))
+    first = next(parts, None)
+    observed = network.observe(photos, first)
+    already = first.results() if first else iter(())
+    return observed, chain(already, _measured(network, photos, parts))
+
+
+def _measured(
+    network: FloatNetwork, photos: UInt8Array, parts: Iterator[Part]
+) -> Iterator[Measured]:
+    for part in parts:
+        for held in network.activations(photos, part.tensors):
+            part.add(held)
+        yield from part.results()
 
 
 def patches(values: Floats, weights: Weights, most: int, random: np.random.Generator) -> Floats:
@@ -144,8 +191,7 @@ def _inputs(network: FloatNetwork, layer: Layer) -> int:
     return values.size // int(values.shape[layer.weights.output_axis])
 
 
-def _batches(network: FloatNetwork) -> Iterator[Sequence[Layer]]:
-    """The layers, divided so that the moments of each part fit into memory."""
+def _parts(network: FloatNetwork, photos: int) -> Iterator[Part]:
     batch: list[Layer] = []
     held = 0
     for layer in network.layers:
@@ -154,9 +200,9 @@ def _batches(network: FloatNetwork) -> Iterator[Sequence[Layer]]:
         inputs = _inputs(network, layer)
         size = 8 * layer.weights.groups * inputs * min(inputs, MOST_INPUTS)
         if batch and held + size > _MOST_BYTES:
-            yield batch
+            yield Part(network, batch, photos)
             batch, held = [], 0
         batch.append(layer)
         held += size
     if batch:
-        yield batch
+        yield Part(network, batch, photos)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mobilecv.quantisation.moments import observed_and_measured
 from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork
 from mobilecv.quantisation.ranges import USUAL_RULE
-from mobilecv.quantisation.rounding import rounded_constants, with_rounded
+from mobilecv.quantisation.rounding import rounded_by, with_rounded
 from mobilecv_runtime.spec import UInt8Array
 
 
@@ -22,6 +23,7 @@ def plain_int8(network: FloatNetwork, photos: UInt8Array) -> bytes:
     Raises:
         ConversionError: If a quantiser fails, or a tensor takes NaN or infinity.
     """
-    ranges = network_ranges(network, USUAL_RULE, network.observe(photos))
-    rounded = with_rounded(network, rounded_constants(network, photos), ())
+    observed, moments = observed_and_measured(network, photos)
+    ranges = network_ranges(network, USUAL_RULE, observed)
+    rounded = with_rounded(network, rounded_by(network, moments), ())
     return rounded.quantised(ranges, ())

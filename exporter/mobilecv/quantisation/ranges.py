@@ -93,12 +93,15 @@ class Observed:
         self.values.append(flat)
 
 
-def observe(model: bytes, photos: UInt8Array) -> tuple[dict[str, Observed], str]:
+def observe(
+    model: bytes, photos: UInt8Array, watch: Callable[[Any], None] = lambda _: None
+) -> tuple[dict[str, Observed], str]:
     """Run a float `.tflite` on photos and look at every tensor that an operation makes.
 
     Args:
         model: A float `.tflite` with one image input.
         photos: (count, height, width, channels), uint8.
+        watch: Called with the interpreter after each photo.
 
     Returns:
         Tensor name -> what it held, and the name of the image input.
@@ -118,6 +121,7 @@ def observe(model: bytes, photos: UInt8Array) -> tuple[dict[str, Observed], str]
     for _ in _runs(interpreter, photos):
         for index, tensor in indices.items():
             tensor.add(interpreter.get_tensor(index), -1, random)
+        watch(interpreter)
     return {tensor.name: tensor for tensor in indices.values()}, str(image["name"])
 
 

@@ -29,7 +29,7 @@ from mobilecv_runtime.spec import Contract
 def _convert_float(job: Job) -> None:
     # Each step has the only hold on what the one before it gave.
     output = job.contract.head.output_name
-    _write(job, tflite_metadata.with_signature(_converted(job), INPUT_NAME, output))
+    _write(job, tflite_metadata.with_names(_converted(job), INPUT_NAME, output))
 
 
 def _converted(job: Job) -> bytes:

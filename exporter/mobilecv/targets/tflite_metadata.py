@@ -31,7 +31,7 @@ _IMAGE_PROPERTIES, _FEATURE_PROPERTIES, _NORMALIZATION_OPTIONS = 2, 1, 1
 _RGB, _GRAYSCALE, _TENSOR_AXIS_LABELS = 1, 2, 2
 
 
-def with_signature(model: bytes, input_name: str, output_name: str) -> bytes:
+def with_names(model: bytes, input_name: str, output_name: str) -> bytes:
     """Name the tensors and add the signature `serving_default`, in the place of any other.
 
     A frozen graph loses its signature in TFLiteConverter; apps and quantisers look tensors up by

@@ -92,6 +92,16 @@ class Layer:
     multiply_adds: int = 0
 
 
+class Watcher(Protocol):
+    """Looks at tensors while a network runs."""
+
+    tensors: Collection[str]
+    """Names of tensors that layers work on."""
+
+    def add(self, held: Mapping[str, Floats]) -> None:
+        """Take what they hold on one more photo, see `FloatNetwork.activations`."""
+
+
 class FloatNetwork(Protocol):
     """A float network that can be looked into, changed and quantised."""
 
@@ -117,8 +127,12 @@ class FloatNetwork(Protocol):
     def with_constants(self, changed: Mapping[Slot, Floats]) -> Self:
         """The network with other constants of the same shapes."""
 
-    def observe(self, photos: UInt8Array) -> dict[str, Observed]:
+    def observe(self, photos: UInt8Array, watcher: Watcher | None = None) -> dict[str, Observed]:
         """What every tensor holds on photos.
+
+        Args:
+            photos: (count, height, width, channels).
+            watcher: Sees some of them whole, on one photo after the other.
 
         Raises:
             ConversionError: If one takes NaN or infinity.

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from mobilecv.quantisation.networks.interface import Floats, Kind, Layer, Slot, Weights, Window
+from mobilecv.quantisation.networks.interface import (
+    Floats,
+    Kind,
+    Layer,
+    Slot,
+    Watcher,
+    Weights,
+    Window,
+)
 from mobilecv.quantisation.onnx import folded, head_nodes, to_int8
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
 from mobilecv_runtime.errors import guest
@@ -89,15 +97,18 @@ class OnnxNetwork:
             model.graph.initializer.remove(unused)
         return OnnxNetwork(model)
 
-    def observe(self, photos: UInt8Array) -> dict[str, Observed]:
+    def observe(self, photos: UInt8Array, watcher: Watcher | None = None) -> dict[str, Observed]:
         """See `FloatNetwork`."""
         session, random = self._probe(), np.random.default_rng(0)
         observed: dict[str, Observed] = {}
         for photo in photos:
-            for name, values in self._run(session, photo[None]).items():
+            found = self._run(session, photo[None])
+            for name, values in found.items():
                 if values.dtype == np.float32 and values.size:
                     tensor = observed.setdefault(name, Observed(name))
                     tensor.add(values, _CHANNEL_AXIS if values.ndim > 1 else 0, random)
+            if watcher:
+                watcher.add(_channels_last(found, watcher.tensors))
         return observed
 
     def activations(
@@ -106,13 +117,7 @@ class OnnxNetwork:
         """See `FloatNetwork`."""
         session = self._probe(tensors)
         for photo in photos:
-            values = self._run(session, photo[None])
-            yield {
-                name: np.moveaxis(values[name], _CHANNEL_AXIS, -1)
-                if values[name].ndim == 4
-                else values[name]
-                for name in tensors
-            }
+            yield _channels_last(self._run(session, photo[None]), tensors)
 
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
         """See `FloatNetwork`."""
@@ -278,3 +283,10 @@ class OnnxNetwork:
             return True
         value = self._constants.get(node.input[2])
         return value is not None and not self._numpy.to_array(value).any()
+
+
+def _channels_last(found: Mapping[str, Any], tensors: Collection[str]) -> dict[str, Floats]:
+    return {
+        name: np.moveaxis(found[name], _CHANNEL_AXIS, -1) if found[name].ndim == 4 else found[name]
+        for name in tensors
+    }

@@ -9,7 +9,15 @@ from typing import Any, Final
 import numpy as np
 
 from mobilecv.quantisation.biases import storable_biases
-from mobilecv.quantisation.networks.interface import Floats, Kind, Layer, Slot, Weights, Window
+from mobilecv.quantisation.networks.interface import (
+    Floats,
+    Kind,
+    Layer,
+    Slot,
+    Watcher,
+    Weights,
+    Window,
+)
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range, observe, watched
 from mobilecv.quantisation.tflite import head_outputs, to_int8
 from mobilecv.quantisation.tflite_graph import EditableTflite
@@ -69,21 +77,23 @@ class TfliteNetwork:
             graph.replace(number, place, values)
         return TfliteNetwork(graph.to_bytes())
 
-    def observe(self, photos: UInt8Array) -> dict[str, Observed]:
+    def observe(self, photos: UInt8Array, watcher: Watcher | None = None) -> dict[str, Observed]:
         """See `FloatNetwork`."""
-        return observe(self._model, photos)[0]
+        indices = self._indices(watcher.tensors) if watcher else {}
+
+        def watch(interpreter: Any) -> None:
+            if watcher:
+                watcher.add(_held(interpreter, indices))
+
+        return observe(self._model, photos, watch)[0]
 
     def activations(
         self, photos: UInt8Array, tensors: Collection[str]
     ) -> Iterator[Mapping[str, Floats]]:
         """See `FloatNetwork`."""
-        indices = {
-            name: index
-            for index in range(len(self._graph.tensors))
-            if (name := self._graph.tensor_name(index)) in tensors
-        }
+        indices = self._indices(tensors)
         for interpreter in watched(self._model, photos):
-            yield {name: interpreter.get_tensor(index) for name, index in indices.items()}
+            yield _held(interpreter, indices)
 
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
         """See `FloatNetwork`."""
@@ -92,6 +102,13 @@ class TfliteNetwork:
         changed = storable_biases(self, ranges)
         model = self.with_constants(changed).to_bytes() if changed else self._model
         return to_int8(model, ranges, in_float)
+
+    def _indices(self, tensors: Collection[str]) -> dict[str, int]:
+        return {
+            name: index
+            for index in range(len(self._graph.tensors))
+            if (name := self._graph.tensor_name(index)) in tensors
+        }
 
     def _layer(self, number: int, op: Any, head: Collection[str]) -> Layer:
         graph = self._graph
@@ -179,3 +196,7 @@ class TfliteNetwork:
         graph, (one, other) = self._graph, (int(index) for index in op.inputs)
         constant = graph.is_constant(one) or graph.is_constant(other)
         return not constant and graph.shape_of(one) == graph.shape_of(other)
+
+
+def _held(interpreter: Any, indices: Mapping[str, int]) -> dict[str, Floats]:
+    return {name: interpreter.get_tensor(index) for name, index in indices.items()}
