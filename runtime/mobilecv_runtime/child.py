@@ -12,10 +12,12 @@ import os
 import pickle
 import queue
 import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -27,6 +29,8 @@ from mobilecv_runtime.errors import MobileCVError, WorkerError
 
 _LENGTH: Final = struct.Struct("<Q")
 _SIGKILL: Final = 9
+_SCRATCH: Final = "MOBILECV_SCRATCH"
+"""The variable with the temporary folder that is the child's alone."""
 
 
 class Worker(Protocol):
@@ -60,7 +64,9 @@ class InProcess:
 class Child:
     """A worker whose object is made and kept in a child process.
 
-    Use it as a context manager: at the end the process is gone, whatever happened.
+    Use it as a context manager: at the end the process is gone, whatever happened, and with it all
+    that it left in its temporary folder. (coremltools leaves the whole model there until its
+    process ends by itself, which this one never does.)
     """
 
     def __init__(
@@ -81,6 +87,8 @@ class Child:
         self._peak_memory = 0
         self._timeout_s = timeout_s
         self._timed_out = False
+        self._scratch = tempfile.TemporaryDirectory(prefix="mobilecv-", ignore_cleanup_errors=True)
+        scratch = self._scratch.name
         with log.open("ab") as chatter:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mobilecv_runtime.child"],
@@ -90,6 +98,7 @@ class Child:
                 env={
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    **dict.fromkeys(("TMPDIR", "TEMP", "TMP", _SCRATCH), scratch),
                 },
             )
         try:
@@ -121,6 +130,7 @@ class Child:
                 # What is left in the buffer has no reader any more.
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+        self._scratch.cleanup()
 
     def __enter__(self) -> Child:
         return self
@@ -190,6 +200,7 @@ def _read_all(pipe: IO[bytes], inbox: queue.Queue[Any]) -> NoReturn:
         try:
             inbox.put(_read(pipe))
         except EOFError:
+            shutil.rmtree(os.environ[_SCRATCH], ignore_errors=True)
             os._exit(0)
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mobilecv_runtime.census import DAMAGE, Census
+from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.coreml.model import CONTRACT_KEY as COREML_CONTRACT_KEY
-from mobilecv_runtime.coreml.model import read_coreml
+from mobilecv_runtime.coreml.model import NETWORKS, read_coreml
+from mobilecv_runtime.coreml.network_layers import network_census
 from mobilecv_runtime.coreml.program_layers import program_census
 from mobilecv_runtime.coreml.schema import MINIMUM_IOS
 from mobilecv_runtime.digests import size_of
@@ -111,9 +113,18 @@ def _inspect_coreml(path: Path) -> Inspection:
         data_types=found.data_types,
         metadata={**metadata, **scaler},
         minimum_runtime=MINIMUM_IOS.get(version),
-        # A neural network states no shapes.
-        census=program_census(path) if found.kind == "mlProgram" else None,
+        census=_coreml_census(path, found.kind),
     )
+
+
+def _coreml_census(path: Path, kind: str) -> Census | None:
+    """None for what cannot be counted."""
+    if kind == "mlProgram":
+        return program_census(path)
+    try:
+        return network_census(path) if kind in NETWORKS else None
+    except UnsupportedError:
+        return None
 
 
 def _inspect_tflite(path: Path) -> Inspection:

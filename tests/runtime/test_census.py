@@ -103,6 +103,7 @@ def test_vgg16_as_published() -> None:
 @pytest.mark.parametrize(
     ("file", "kind", "shares", "weights"),
     [
+        ("digits.mlmodel", "float32", {"float32": 1}, "float32"),
         ("digits.mlpackage", "float16", {"float16": 1}, "float16"),
         ("digits-int8.mlpackage", "int8 weights", {"float16": 1}, "int8 per-channel, float16"),
         ("digits.tflite", "float32", {"float32": 1}, "float32"),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class Subject:
 
     def process(self) -> int:
         return os.getpid()
+
+    def leave_a_file(self) -> str:
+        handle, name = tempfile.mkstemp()
+        os.close(handle)
+        return name
 
 
 @pytest.fixture
@@ -113,7 +119,8 @@ def test_the_child_ends_when_its_parent_is_killed(log: Path) -> None:
         "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from mobilecv_runtime.child import Child; import test_child\n"
         "child = Child(test_child.Subject, log=Path(sys.argv[1]))\n"
-        "print(child.call('process'), flush=True); child.call('sleep')\n"
+        "print(child.call('process'), child.call('leave_a_file'), flush=True)\n"
+        "child.call('sleep')\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, log, str(Path(__file__).parent)],
@@ -122,13 +129,22 @@ def test_the_child_ends_when_its_parent_is_killed(log: Path) -> None:
     )
     with parent:
         assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+        process, left = parent.stdout.readline().split()
+        child = int(process)
         parent.kill()
         parent.wait()
     deadline = time.monotonic() + 20
     while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()
+    assert not Path(left).parent.exists()
+
+
+def test_what_it_leaves_in_its_temporary_folder_goes_with_it(log: Path) -> None:
+    with Child(Subject, log=log) as child:
+        left = Path(child.call("leave_a_file"))
+        assert left.exists()
+    assert not left.parent.exists()
 
 
 def test_an_object_in_this_process_answers_alike() -> None:

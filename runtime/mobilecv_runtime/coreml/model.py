@@ -23,7 +23,7 @@ VALUE_NAMES_KEY: Final = "mobilecv.values"
 """The key under which mobilecv keeps the names of a regression's values, as a JSON list: Core ML
 itself has names for the classes of classifiers only."""
 
-_NETWORKS: Final = ("neuralNetworkClassifier", "neuralNetwork", "neuralNetworkRegressor")
+NETWORKS: Final = ("neuralNetworkClassifier", "neuralNetwork", "neuralNetworkRegressor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ def _describe(model: Message) -> CoremlDescription:
     labels: tuple[str, ...] | None = None
     scaler = None
     need = Need(version=1, what="a Core ML model")
-    if kind in _NETWORKS:
+    if kind in NETWORKS:
         network = model.message(kind)
         operations.update(layer_type(layer) for layer in network.messages("layers"))
         labels = _network_labels(network)

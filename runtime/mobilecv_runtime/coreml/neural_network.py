@@ -6,6 +6,7 @@ Source: `mlmodel/format/NeuralNetwork.proto` of https://github.com/apple/coremlt
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from mobilecv_runtime.coreml.image_input import ImageFeature, image_values, only_image
@@ -51,10 +52,8 @@ def lower_neural_network(model: Message, arithmetic: Arithmetic) -> Lowered:
     network, description = model.message(kind), model.message("description")
     onnx = OnnxGraph()
     graph = NetworkGraph(onnx, arithmetic)
-    image = only_image(description)
-    graph.values[image.name] = _input(graph, onnx, network, image)
-    for number, message in enumerate(network.messages("layers")):
-        lower_layer(graph, message, number)
+    for _ in lower_layers(graph, onnx, network, description):
+        pass
     labels = names or _labels(network)
     scores = graph.value(
         only_output(description) if names else _scores_name(network, description, graph)
@@ -100,6 +99,24 @@ class NetworkGraph(LayerGraph):
         return self.values[name]
 
 
+def lower_layers(
+    graph: NetworkGraph, onnx: OnnxGraph, network: Message, description: Message
+) -> Iterator[tuple[Layer, Mapping[str, Tensor]]]:
+    """Add all layers of a network with one image input to a graph, one after the other.
+
+    Returns:
+        Each layer, and what it gives by name.
+
+    Raises:
+        UnsupportedError: If the network holds anything that mobilecv does not understand.
+        BundleError: If it breaks the specification.
+    """
+    image = only_image(description)
+    graph.values[image.name] = _input(graph, onnx, network, image)
+    for number, message in enumerate(network.messages("layers")):
+        yield lower_layer(graph, message, number)
+
+
 def _input(graph: NetworkGraph, onnx: OnnxGraph, network: Message, image: ImageFeature) -> Tensor:
     """The image as the first layer sees it: of rank 5 in old networks, with a sequence axis.
 
@@ -115,13 +132,18 @@ def _input(graph: NetworkGraph, onnx: OnnxGraph, network: Message, image: ImageF
     return values if mapping == 1 else graph.reshape(values, (1, *shape))
 
 
-def lower_layer(graph: NetworkGraph, message: Message, number: int = 0) -> None:
+def lower_layer(
+    graph: NetworkGraph, message: Message, number: int = 0
+) -> tuple[Layer, Mapping[str, Tensor]]:
     """Add a layer to a graph, and name its results there.
 
     Args:
         graph: Holds the values that go in.
         message: A `NeuralNetworkLayer`.
         number: Its place in the network, for errors when it has no name.
+
+    Returns:
+        The layer, and what it gives by name.
 
     Raises:
         UnsupportedError: If it holds anything that mobilecv does not understand.
@@ -155,6 +177,7 @@ def lower_layer(graph: NetworkGraph, message: Message, number: int = 0) -> None:
     refuse_unread(message, layer.where)
     for output, result in zip(names, results, strict=True):
         graph.name(output, result)
+    return layer, {name: graph.value(name) for name in names}
 
 
 def _check_shapes(

@@ -62,6 +62,21 @@ def read_weights(
     return values.astype(np.float32, copy=False).reshape(shape)
 
 
+def storage_of(weights: Message) -> str:
+    """How the values of a `WeightParams` are stored, such as `uint8 per-channel`."""
+    if weights.has("floatValue"):
+        return "float32"
+    if weights.has("float16Value"):
+        return "float16"
+    quantization = weights.message("quantization")
+    bits = quantization.integer("numberOfBits")
+    if quantization.has("lookupTableQuantization"):
+        return f"lookup table of {bits} bits"
+    kind = f"int{bits}" if weights.has("int8RawValue") else f"uint{bits}"
+    scales = quantization.message("linearQuantization").reals("scale").size
+    return f"{kind} per-{'channel' if scales > 1 else 'tensor'}"
+
+
 def _halves(data: memoryview, where: str) -> NDArray[np.float16]:
     if len(data) % 2:
         raise BundleError(f"{where}: {len(data)} bytes are no float16 values; the file is damaged")

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from mobilecv_runtime.coreml.layers.layer_graph import Shape, Tensor
 from mobilecv_runtime.coreml.lowering import UnsupportedError, refuse_unread
 from mobilecv_runtime.coreml.protobuf import Message
-from mobilecv_runtime.coreml.weight_params import Weights, read_weights
+from mobilecv_runtime.coreml.weight_params import Weights, read_weights, storage_of
 from mobilecv_runtime.errors import BundleError
 
 _LARGEST_SIZE: Final = 1 << 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredWeights:
+    """A weight parameter that was read."""
+
+    field: str
+    shape: Shape
+    storage: str
+    """See `storage_of`."""
 
 
 class Layer:
@@ -33,8 +44,10 @@ class Layer:
             outputs: How many values come out.
         """
         self.where = f"layer {name!r} ({kind})"
-        self.kind, self.parameters = kind, parameters
+        self.name, self.kind, self.parameters = name, kind, parameters
         self.inputs, self.outputs = tuple(inputs), outputs
+        self.stored: list[StoredWeights] = []
+        """What `weights` has read so far."""
         self._opened = [parameters]
 
     def unsupported(self, what: str) -> UnsupportedError:
@@ -132,7 +145,10 @@ class Layer:
         """The values of a weight parameter."""
         message = (within or self.parameters).message(field)
         where = f"{self.where}: {field}"
-        return read_weights(message, tuple(shape), where, channel_axis=channel_axis)
+        values = read_weights(message, tuple(shape), where, channel_axis=channel_axis)
+        stored = StoredWeights(field=field, shape=tuple(shape), storage=storage_of(message))
+        self.stored.append(stored)
+        return values
 
     def refuse_unread(self) -> None:
         """Refuse the layer if it holds a field that nobody has looked at.
