@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.zoo.check import Result, check
+from benchmarks.zoo.check import Photos, Result, check
 from benchmarks.zoo.rows import FAMILIES, QUICK, ROWS, Row
 from benchmarks.zoo.table import document, line
 from mobilecv.targets import TARGETS
@@ -28,13 +28,15 @@ def main() -> int:
     options = _parser().parse_args()
     rows = _chosen(options)
     options.work.mkdir(parents=True, exist_ok=True)
+    count = options.calibration_images
+    photos = Photos(folder=options.images, calibration_images=count) if options.images else None
     results: list[Result] = []
     for row in rows:
         print(row.id, file=sys.stderr, flush=True)
-        for result in check(row, options.targets, options.work, options.images):
+        for result in check(row, options.targets, options.work, photos):
             print("  " + line(result), file=sys.stderr, flush=True)
             results.append(result)
-    text = document(results, photos=options.images is not None)
+    text = document(results, photos=photos is not None)
     print(text)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--targets", type=_listed(tuple(TARGETS)), default=_DEFAULT_TARGETS)
     parser.add_argument("--work", type=Path, default=Path("build/zoo"), help="keeps what is done")
     parser.add_argument("--images", type=Path, help="photos to compare on [default: patterns]")
+    parser.add_argument("--calibration-images", type=int, default=200, help="for int8")
     parser.add_argument("--output", type=Path, help="a Markdown file for the table")
     return parser
 

@@ -121,21 +121,30 @@ class Measurer:
         )
 
 
-def check(row: Row, targets: Sequence[str], work: Path, images: Path | None) -> list[Result]:
+@dataclass(frozen=True, kw_only=True)
+class Photos:
+    """What networks are compared on, and calibrated with."""
+
+    folder: Path
+    calibration_images: int
+    """How many of them calibrate int8."""
+
+
+def check(row: Row, targets: Sequence[str], work: Path, photos: Photos | None) -> list[Result]:
     """Take a network through some targets, in one export.
 
     Args:
         row: Which network.
         targets: Ids of targets.
         work: A folder for what is kept, `<row>-<target>.json`; finished ones are not done again.
-        images: A folder of photos for the golden images; None for generated patterns.
+        photos: None for generated patterns, which cannot calibrate int8.
     """
     results = {target: work / f"{row.id}-{target}.json" for target in targets}
     missing = [target for target, path in results.items() if not path.exists()]
     if missing:
         with tempfile.TemporaryDirectory(dir=work) as name:
-            source = _write_source(row, images, Path(name))
-            for result in _check_targets(row, missing, source, images):
+            source = _write_source(row, photos.folder if photos else None, Path(name))
+            for result in _check_targets(row, missing, source, photos):
                 result.write(results[result.target])
     return [Result.read(path) for path in results.values()]
 
@@ -153,11 +162,11 @@ def _write_source(row: Row, images: Path | None, folder: Path) -> Path:
 
 
 def _check_targets(
-    row: Row, targets: Sequence[str], source: Path, images: Path | None
+    row: Row, targets: Sequence[str], source: Path, photos: Photos | None
 ) -> Iterator[Result]:
     bundle = source.with_name("bundle")
     done = subprocess.run(
-        _command(row, targets, source, bundle, images),
+        _command(row, targets, source, bundle, photos),
         capture_output=True,
         text=True,
         check=False,
@@ -210,7 +219,7 @@ def _moved_scores(
 
 
 def _command(
-    row: Row, targets: Sequence[str], source: Path, bundle: Path, images: Path | None
+    row: Row, targets: Sequence[str], source: Path, bundle: Path, photos: Photos | None
 ) -> list[str | Path]:
     command: list[str | Path] = [sys.executable, "-m", "mobilecv", "export", source]
     command += ["--to", ",".join(targets), "--preset", row.preset, "-o", bundle, "--json"]
@@ -219,10 +228,11 @@ def _command(
     if row.framework == "torch":
         command += ["--architecture", row.constructor, "--size", str(row.size)]
         command += ["--architecture-args", json.dumps(dict(row.arguments))]
-    if images is not None:
-        command += ["--images", images]
+    if photos is not None:
+        command += ["--images", photos.folder]
         if any(TARGETS[target].needs_calibration for target in targets):
-            command += ["--calibration", images]
+            command += ["--calibration", photos.folder]
+            command += ["--calibration-images", str(photos.calibration_images)]
     return command
 
 
