@@ -37,8 +37,8 @@ bench: $(VENV)/.installed  ## Export against the bare converters: time and memor
 bench-int8: $(VENV)/.installed  ## int8 files against other quantisers, on the networks in MOBILECV_DATA
 	$(BIN)/python -m benchmarks.int8
 
-zoo: $(VENV)/.installed  ## Well-known networks through export and parity check; FAMILIES=mobilenet,vgg or ROWS=quick
-	$(BIN)/python -m benchmarks.zoo --families $(or $(FAMILIES),all) $(if $(ROWS),--rows $(ROWS))
+zoo: $(VENV)/.installed  ## Well-known networks through export and parity check; FAMILIES=mobilenet,vgg or ROWS=quick; PHOTOS=DIR
+	$(BIN)/python -m benchmarks.zoo --families $(or $(FAMILIES),all) $(if $(ROWS),--rows $(ROWS)) $(if $(PHOTOS),--images $(PHOTOS))
 
 clean:           ## Remove the environment and everything that was built
 	rm -rf $(VENV) build

@@ -2,9 +2,12 @@
 
     python -m benchmarks.zoo --families all
     python -m benchmarks.zoo --families mobilenet,vgg --frameworks keras --targets coreml
+    python -m benchmarks.zoo --rows quick --images photos/
 
-Prints a table, and writes it with --output. Interrupted, it goes on where it was: what is finished
-lies in --work. The exit code is 1 if a network failed, or differs from its source.
+Without --targets, to all of them; without photos there is nothing to calibrate int8 with, and those
+targets are left out. Prints tables, and writes them with --output. Interrupted, it goes on where it
+was: what is finished lies in --work. The exit code is 1 if a network failed, or differs from its
+source.
 """
 
 from __future__ import annotations
@@ -20,12 +23,15 @@ from benchmarks.zoo.table import document, line
 from mobilecv.targets import TARGETS
 
 _FRAMEWORKS = ("keras", "torch")
-_DEFAULT_TARGETS = ("coreml", "mlpackage")
 
 
 def main() -> int:
     """Check the rows that were asked for."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    targets = options.targets or [name for name in TARGETS if _possible(name, options)]
+    if not all(_possible(name, options) for name in targets):
+        parser.error("int8 is calibrated on photos: give a folder of them with --images")
     rows = _chosen(options)
     options.work.mkdir(parents=True, exist_ok=True)
     count = options.calibration_images
@@ -33,7 +39,7 @@ def main() -> int:
     results: list[Result] = []
     for row in rows:
         print(row.id, file=sys.stderr, flush=True)
-        for result in check(row, options.targets, options.work, photos):
+        for result in check(row, targets, options.work, photos):
             print("  " + line(result), file=sys.stderr, flush=True)
             results.append(result)
     text = document(results, photos=photos is not None)
@@ -41,6 +47,10 @@ def main() -> int:
     if options.output:
         options.output.write_text(text, encoding="utf-8")
     return int(any(result.outcome != "agrees" for result in results))
+
+
+def _possible(target: str, options: argparse.Namespace) -> bool:
+    return options.images is not None or not TARGETS[target].needs_calibration
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frameworks", type=_listed(_FRAMEWORKS), default=_FRAMEWORKS)
     parser.add_argument("--rows", type=_rows, help="single networks, or quick for a few fast ones")
-    parser.add_argument("--targets", type=_listed(tuple(TARGETS)), default=_DEFAULT_TARGETS)
+    parser.add_argument("--targets", type=_listed(tuple(TARGETS)))
     parser.add_argument("--work", type=Path, default=Path("build/zoo"), help="keeps what is done")
     parser.add_argument("--images", type=Path, help="photos to compare on [default: patterns]")
     parser.add_argument("--calibration-images", type=int, default=200, help="for int8")
