@@ -35,6 +35,8 @@ _SPREAD: Final = 2.5
 """The standard deviation of a typical image's logits: so moderate that the rounding of float32
 alone stays below 1e-5 in probability."""
 _PHOTOS: Final = 32
+_PHOTOS_OF_LARGE: Final = 8
+"""Of images larger than 299x299: NASNetLarge holds half a gigabyte of results for each."""
 _PHOTO_SEED: Final = 2
 """Another than that of the golden images."""
 _LAYER_SCALE: Final = 0.3
@@ -88,7 +90,8 @@ def sample_images(row: Row, folder: Path | None) -> NDArray[np.float32]:
     image, preprocessing = row.image, _preprocessing(row)
     if folder is None:
         return preprocessing.apply(test_patterns(image))
-    photos = PhotoFolder.find(folder, row.labels).sample(_PHOTOS, seed=_PHOTO_SEED).photos
+    count = _PHOTOS if row.size <= 299 else _PHOTOS_OF_LARGE
+    photos = PhotoFolder.find(folder, row.labels).sample(count, seed=_PHOTO_SEED).photos
     return preprocessing.apply(
         np.concatenate([pixels for _, pixels in PreparedPhotos(photos, image).batches()])
     )

@@ -296,3 +296,10 @@ def _counts(network: FloatNetwork) -> dict[str, list[int]]:
         layer.name: [block.shape[1] - 1 for block in blocks]
         for layer, blocks in moments.measured(network, PHOTOS)
     }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "together"), [(9, 9), (10_000, 4096), (131_072, 512), (10_000_000, 128)]
+)
+def test_wide_layers_are_looked_at_in_smaller_blocks(inputs: int, together: int) -> None:
+    assert moments.block_size(inputs) == together

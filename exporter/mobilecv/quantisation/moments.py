@@ -21,15 +21,25 @@ Measured: TypeAlias = tuple[Layer, list[NDArray[np.float64]]]
 """A layer and its moments, see `Moments.blocks`."""
 
 MOST_INPUTS: Final = 4096
-"""So many inputs of a layer are looked at together; of more, those of different blocks are taken
-for independent. Memory grows with the square of this number, time with its cube."""
+"""So many inputs of a layer are looked at together, if not fewer (`block_size`); those of different
+blocks are taken for independent. Memory grows with its square, time with its cube."""
 _SAMPLES_PER_INPUT: Final = 4
 _FEWEST_POSITIONS: Final = 64
 """Of a photo, as far as the tensor has as many."""
 _MOST_BYTES: Final = 1 << 30
 """Of the moments that are held at one time; a network with more is run several times."""
+_MOST_LAYER_BYTES: Final = 1 << 29
+"""Of the moments of one layer: a dense layer behind the 131,072 values of a flattened image, in
+blocks of 4096, would take 4.3 GB."""
+_FEWEST_INPUTS: Final = 128
 _WAITING_BYTES: Final = 1 << 22
 """Of a layer's inputs that wait to be multiplied."""
+
+
+def block_size(inputs: int) -> int:
+    """How many of a layer's inputs are looked at together, as far as time and memory allow."""
+    affordable = max(_MOST_LAYER_BYTES // (8 * inputs), _FEWEST_INPUTS)
+    return min(inputs, MOST_INPUTS, affordable)
 
 
 class Moments:
@@ -69,8 +79,9 @@ class Moments:
         read = np.concatenate(self._waiting, axis=1)
         self._waiting.clear()
         ones = np.ones((*read.shape[:2], 1), np.float32)
-        for number, start in enumerate(range(0, read.shape[2], MOST_INPUTS)):
-            block = np.concatenate([read[:, :, start : start + MOST_INPUTS], ones], axis=2)
+        together = block_size(read.shape[2])
+        for number, start in enumerate(range(0, read.shape[2], together)):
+            block = np.concatenate([read[:, :, start : start + together], ones], axis=2)
             products = block.transpose(0, 2, 1) @ block
             if number < len(self._sums):
                 self._sums[number] += products
@@ -182,7 +193,7 @@ def _chosen(count: int, most: int, random: np.random.Generator) -> NDArray[np.in
 
 def _positions(inputs: int, photos: int) -> int:
     """How many positions of each photo show enough of so many inputs."""
-    return max(_FEWEST_POSITIONS, -(-_SAMPLES_PER_INPUT * min(inputs, MOST_INPUTS) // photos))
+    return max(_FEWEST_POSITIONS, -(-_SAMPLES_PER_INPUT * block_size(inputs) // photos))
 
 
 def _inputs(network: FloatNetwork, layer: Layer) -> int:
@@ -198,7 +209,7 @@ def _parts(network: FloatNetwork, photos: int) -> Iterator[Part]:
         if layer.weights is None or layer.weights.order is None:
             continue
         inputs = _inputs(network, layer)
-        size = 8 * layer.weights.groups * inputs * min(inputs, MOST_INPUTS)
+        size = 8 * layer.weights.groups * inputs * block_size(inputs)
         if batch and held + size > _MOST_BYTES:
             yield Part(network, batch, photos)
             batch, held = [], 0
