@@ -75,3 +75,11 @@ def test_a_pass_that_fails_is_left_out(
     monkeypatch.setitem(tf2onnx.optimizer._optimizers, "failing", Failing)
     assert conversions.convert("onnx").read_bytes() == with_copies
     assert len(calls) > 1
+
+
+def test_a_free_batch_is_called_so(with_copies: bytes) -> None:
+    import onnx
+
+    graph = onnx.load_from_string(with_copies).graph
+    for value in (*graph.input, *graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_param == "batch"

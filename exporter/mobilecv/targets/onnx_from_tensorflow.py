@@ -81,10 +81,12 @@ def _network(definition: Any, inputs: list[str], outputs: list[str]) -> Any:
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:
-    """Rename a graph's input and output wherever they are used, and name their first dimension."""
+    """Rename a graph's input and output wherever they are used, and name a free batch."""
     for value in (*graph.input, *graph.output):
         value.name = names.get(value.name, value.name)
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        batch = value.type.tensor_type.shape.dim[0]
+        if not batch.HasField("dim_value"):  # A graph may have fixed it.
+            batch.dim_param = "batch"
     for node in graph.node:
         for tensors in (node.input, node.output):
             for index, name in enumerate(tensors):
