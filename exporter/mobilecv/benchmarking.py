@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilecv import sources
+from mobilecv.lean_workers import lean, unused_by_source
 from mobilecv.progress import SILENT, Progress
 from mobilecv.reopening import loading_of
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
@@ -113,7 +114,9 @@ def _source(
     if loading is None:
         progress.note(f"source: left out: {reason}")
         return []
-    make = partial(sources.open_reference, path.absolute(), loading, bundle.contract, threads)
+    unused = unused_by_source(path, loading)
+    arguments = path.absolute(), loading, bundle.contract, threads
+    make = partial(lean, sources.open_reference, unused, *arguments)
     return [Contender(name=SOURCE, make=make, bytes=size_of(path))]
 
 

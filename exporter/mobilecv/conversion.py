@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from mobilecv.lean_workers import lean, unused_by_converter
 from mobilecv.progress import Progress
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets import TARGETS, Job, Target
@@ -98,7 +99,10 @@ class _Family:
         if error is None:
             try:
                 if self._child is None:
-                    self._child = Child(Converter, log=self._log, timeout_s=self._timeout_s)
+                    unused = unused_by_converter(job.capture, target.format)
+                    self._child = Child(
+                        lean, Converter, unused, log=self._log, timeout_s=self._timeout_s
+                    )
                 rescue = self._child.call("convert", target.id, job)
             except MobileCVError as raised:
                 error = raised

@@ -18,6 +18,7 @@ from mobilecv import sources
 from mobilecv.apps import app_kind, check_showable, place_bundle, runnable
 from mobilecv.captures import Capture
 from mobilecv.conversion import Conversion, convert_all, with_bases
+from mobilecv.lean_workers import lean, unused_by_source
 from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
 from mobilecv.photosets import CalibrationSet, PhotoSet, calibration_set, golden_set
 from mobilecv.progress import SILENT, Progress
@@ -281,7 +282,8 @@ def _session(model: object, path: Path | None, log: Path, loading: LoadOptions) 
     if path is None:
         yield InProcess(sources.SourceSession(sources.wrap_model(model)))
         return
-    with Child(sources.open_session, path.absolute(), loading, log=log) as child:
+    unused = unused_by_source(path, loading)
+    with Child(lean, sources.open_session, unused, path.absolute(), loading, log=log) as child:
         yield child
 
 

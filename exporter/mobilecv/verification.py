@@ -14,6 +14,7 @@ import numpy as np
 
 from mobilecv import sources
 from mobilecv.emulation import Emulation, Emulations, check_resizers
+from mobilecv.lean_workers import lean, unused_by_source
 from mobilecv.progress import SILENT, Progress
 from mobilecv.reopening import loading_of
 from mobilecv.sources.base import Reference
@@ -355,7 +356,9 @@ def _source_path(
 
 def _reference(bundle: Bundle, path: Path, loading: LoadOptions, stack: ExitStack) -> Child:
     log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "source.log"
-    return Child(sources.open_reference, path.absolute(), loading, bundle.contract, None, log=log)
+    unused = unused_by_source(path, loading)
+    arguments = path.absolute(), loading, bundle.contract, None
+    return Child(lean, sources.open_reference, unused, *arguments, log=log)
 
 
 def _golden_names(bundle: Bundle) -> list[str]:

@@ -42,7 +42,7 @@ class SourceKind:
 
 
 _KERAS: Final = SourceKind(check=keras_files.check_file, load=open_keras, inspect=inspect_keras)
-_TORCH: Final = SourceKind(
+TORCH: Final = SourceKind(
     check=pytorch.check_file, load=pytorch.TorchSource.load, inspect=inspect_torch
 )
 _SAVED_MODEL: Final = SourceKind(
@@ -51,12 +51,13 @@ _SAVED_MODEL: Final = SourceKind(
 
 SOURCES: Final[Mapping[str, SourceKind]] = {
     **dict.fromkeys(keras_files.SUFFIXES, _KERAS),
-    **dict.fromkeys(torch_files.SUFFIXES, _TORCH),
+    **dict.fromkeys(torch_files.SUFFIXES, TORCH),
 }
 """The kind of a file, by its suffix; a folder is a SavedModel, whatever its name."""
 
 __all__ = [
     "SOURCES",
+    "TORCH",
     "LoadOptions",
     "SourceDescription",
     "SourceModel",

@@ -42,6 +42,14 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mobilecv"
 
 
+def runs_code(loading: LoadOptions) -> bool:
+    """Whether options let code of the user's or the file's run."""
+    if loading.allow_pickle or loading.allow_code or loading.custom_objects is not None:
+        return True
+    named = loading.architecture
+    return named is not None and Architecture.parse(named).runs_code
+
+
 def remember(loading: LoadOptions, source: Path) -> None:
     """Keep what the user has let run for a source.
 

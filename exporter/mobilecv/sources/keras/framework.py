@@ -8,14 +8,25 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from mobilecv.captures.tensorflow import tensorflow_module
-from mobilecv_runtime.errors import guest
+from mobilecv_runtime.errors import SourceError, guest
 
 
 def keras_module() -> Any:
-    """Keras under TensorFlow, if it is installed."""
+    """Keras under TensorFlow, if it is installed.
+
+    Raises:
+        SourceError: If it runs on something else in this process.
+    """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return guest("keras", extra="keras")
+    keras = guest("keras", extra="keras")
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise SourceError(
+            f"Keras runs on {backend} in this process, and only under TensorFlow can its models be "
+            "exported: save the model and export the file"
+        )
+    return keras
 
 
 def limit_threads(threads: int | None) -> None:
