@@ -66,7 +66,7 @@ class Result:
     seconds: float
     """Of the conversion in its worker."""
     peak_memory: int
-    """Of the worker process of the target's format up to then, in bytes."""
+    """Of the target's worker process up to then, in bytes."""
     source_bytes: int
     bytes: int
     """Of the artifact; 0 if there is none."""

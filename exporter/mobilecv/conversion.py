@@ -1,7 +1,8 @@
-"""Runs the targets' converters in worker processes, one per format.
+"""Runs the targets' converters in worker processes, two per format.
 
-The targets of a format share a process, and so its imports. When one kills that process, the
-failure is that target's alone: a fresh process goes on with the next.
+The targets of a format that convert the captured network share a process, and so its imports. Those
+that are made from a float artifact share another, which holds no framework while it quantises. When
+one kills its process, the failure is that target's alone: a fresh process goes on with the next.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def convert_all(
         timeout_s: How long one conversion may take.
     """
     done: dict[str, Conversion] = {}
-    for _, family in groupby(targets, key=lambda target: target.format):
+    for _, family in groupby(targets, key=lambda target: (target.format, target.is_derived)):
         with _Family(log, timeout_s) as workers:
             for target in family:
                 progress.begin(target.id)
@@ -80,7 +81,7 @@ def convert_all(
 
 
 class _Family:
-    """The worker process of one format, started again after a death."""
+    """The worker process of some targets of one format, started again after a death."""
 
     def __init__(self, log: Path, timeout_s: float | None) -> None:
         self._log, self._timeout_s = log, timeout_s
@@ -99,7 +100,7 @@ class _Family:
         if error is None:
             try:
                 if self._child is None:
-                    unused = unused_by_converter(job.capture, target.format)
+                    unused = unused_by_converter(target, job.capture)
                     self._child = Child(
                         lean, Converter, unused, log=self._log, timeout_s=self._timeout_s
                     )

@@ -18,9 +18,10 @@ from mobilecv import sources
 from mobilecv.captures import Capture, TensorFlowGraph, TorchProgram
 from mobilecv.sources import trust
 from mobilecv.sources.loading import LoadOptions
-from mobilecv.targets.base import Format
+from mobilecv.targets.base import Target
 
 _BESIDE_KERAS: Final = ("jax", "matplotlib", "pandas", "sklearn", "torch")
+_FRAMEWORKS: Final = (*_BESIDE_KERAS, "keras", "tensorflow")
 _BESIDE: Final[Mapping[type[Capture], tuple[str, ...]]] = {
     TensorFlowGraph: _BESIDE_KERAS,
     TorchProgram: ("keras", "matplotlib", "pandas", "sklearn", "tensorflow"),
@@ -33,9 +34,11 @@ def unused_by_source(path: Path, loading: LoadOptions) -> tuple[str, ...]:
     return () if uses_anything else _BESIDE_KERAS
 
 
-def unused_by_converter(capture: Capture, file_format: Format) -> tuple[str, ...]:
-    """What converting a network does not use."""
-    if isinstance(capture, TorchProgram) and file_format == "tflite":
+def unused_by_converter(target: Target, capture: Capture) -> tuple[str, ...]:
+    """What a target does not use to convert a network, or an artifact that it is made from."""
+    if target.is_derived:
+        return _FRAMEWORKS
+    if isinstance(capture, TorchProgram) and target.format == "tflite":
         return ()  # litert-torch takes what it is made of, JAX and parts of TensorFlow.
     return _BESIDE[type(capture)]
 

@@ -77,6 +77,15 @@ def test_a_crash_is_one_targets_failure_and_the_others_land(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("planted")
+def test_what_is_made_from_a_float_file_is_made_in_a_fresh_process(tmp_path: Path) -> None:
+    names = ["good-1", "good-2"]
+    derived = [target(name, starts_from="good-1") for name in ("good-3", "good-4")]
+    converted([*map(target, names), *derived], tmp_path)
+    first, second, third, fourth = [(tmp_path / f"good-{n}").read_text() for n in (1, 2, 3, 4)]
+    assert first == second != third == fourth
+
+
+@pytest.mark.usefixtures("planted")
 def test_what_starts_from_a_failed_target_fails_with_it(tmp_path: Path) -> None:
     errors = converted([target("bad"), target("good", starts_from="bad")], tmp_path)
     assert "starts from bad, which failed: cannot do that" in str(errors["good"])

@@ -11,6 +11,7 @@ from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.lean_workers import lean, unused_by_converter, unused_by_source
 from mobilecv.sources.keras import framework
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
+from mobilecv.targets import TARGETS
 from mobilecv_runtime.child import Child
 from mobilecv_runtime.errors import SourceError
 from tests_shared import DIGITS, Cli
@@ -63,11 +64,19 @@ def test_users_own_code_may_import_anything() -> None:
 
 
 def test_a_converter_does_not_wait_for_the_other_framework() -> None:
-    assert {"torch", "jax"} <= set(unused_by_converter(GRAPH, "coreml"))
-    assert "tensorflow" not in unused_by_converter(GRAPH, "coreml")
-    assert {"tensorflow", "keras"} <= set(unused_by_converter(PROGRAM, "coreml"))
-    assert "torch" not in unused_by_converter(PROGRAM, "onnx")
-    assert unused_by_converter(PROGRAM, "tflite") == ()
+    coreml, tflite, onnx = TARGETS["coreml"], TARGETS["tflite"], TARGETS["onnx"]
+    assert {"torch", "jax"} <= set(unused_by_converter(coreml, GRAPH))
+    assert "tensorflow" not in unused_by_converter(coreml, GRAPH)
+    assert {"tensorflow", "keras"} <= set(unused_by_converter(coreml, PROGRAM))
+    assert "torch" not in unused_by_converter(onnx, PROGRAM)
+    assert unused_by_converter(tflite, PROGRAM) == ()
+
+
+def test_what_is_made_from_a_float_file_needs_no_framework() -> None:
+    derived = [target for target in TARGETS.values() if target.is_derived]
+    assert derived
+    for target in derived:
+        assert {"tensorflow", "torch"} <= set(unused_by_converter(target, GRAPH))
 
 
 def test_the_users_other_keras_backend_does_not_matter(

@@ -55,16 +55,12 @@ def to_int8(model: bytes, ranges: Mapping[str, Range], in_float: Collection[str]
         _entry("*", activation="INT"),
         _entry("INPUT", activation="UINT"),
         {"regex": ".*", "operation": "OUTPUT", "algorithm_key": "no_quantize", "op_config": {}},
-        *(
-            {
-                # The quantizer searches it in the operation's outputs, each with a semicolon.
-                "regex": f"^{re.escape(name)};",
-                "operation": "*",
-                "algorithm_key": "no_quantize",
-                "op_config": {},
-            }
-            for name in sorted({*head_outputs(EditableTflite.of(model)), *in_float})
-        ),
+        {
+            "regex": _any_of({*head_outputs(EditableTflite.of(model)), *in_float}),
+            "operation": "*",
+            "algorithm_key": "no_quantize",
+            "op_config": {},
+        },
     ]
     return _quantise(model, recipe, ranges)
 
@@ -82,6 +78,15 @@ def checked(quantised: bytes) -> bytes:
             f"{INTEGER_SHARE:.0%} is no int8 model; use tflite-dynamic or tflite-fp16"
         )
     return quantised
+
+
+def _any_of(names: Collection[str]) -> str:
+    """A pattern for operations by the name of their first output.
+
+    The quantiser searches it in an operation's outputs, each with a semicolon behind it. A pattern
+    for each name would be compiled anew for each operation: of 128, that took 3 s of 4.
+    """
+    return f"^(?:{'|'.join(re.escape(name) for name in sorted(names))});"
 
 
 def _entry(operation: str, *, activation: str) -> dict[str, Any]:

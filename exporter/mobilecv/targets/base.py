@@ -74,7 +74,7 @@ class Target:
     id: str
     """What `--to` calls it."""
     format: Format
-    """Targets of one format share a worker process."""
+    """Targets of one format share a worker process, or two."""
     extra: str
     """The extra of the `mobilecv` distribution that brings its converter."""
     suffix: str
@@ -98,6 +98,11 @@ class Target:
     """The distributions that make it from any capture or base."""
     converters: Mapping[type[Capture], tuple[str, ...]] = field(default_factory=dict)
     """Kind of capture -> the distributions that convert it; empty for a derived target."""
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is made from a float artifact, without the framework of the source."""
+        return self.starts_from is not None
 
     def promised(self, head: Head, minimum_runtime: str | None = None) -> Promised:
         """What apps are told about an artifact.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -45,10 +46,10 @@ def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
     # Tensors of the graph itself would hold it, and with it another copy of the weights.
     image, scores = _alone(network.image), _alone(network.scores)
     definition, taken = large_weights.take_out(network.definition)
-    del network
+    written = _Written(definition)
+    del network, definition
     gc.collect()
-    model = _call_converter(definition, image, scores)
-    del definition
+    model = _call_converter(written, image, scores)
     if not taken:
         return model
     kernels = graph.constants(taken.values())
@@ -57,7 +58,26 @@ def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
     if filled is not None:
         return filled
     network = graph.wrapped(contract, batch=1, dtype="float32")
-    return _call_converter(network.definition, image, scores)
+    return _call_converter(_Written(network.definition), image, scores)
+
+
+class _Written:
+    """A GraphDef as far as TFLiteConverter looks at it: its bytes, and its operations' names.
+
+    Beside a whole one it would hold all weights twice.
+    """
+
+    def __init__(self, definition: Any) -> None:
+        self.node = _operations(definition.node)
+        functions = [_operations(each.node_def) for each in definition.library.function]
+        self.library = SimpleNamespace(
+            function=[SimpleNamespace(node_def=each) for each in functions]
+        )
+        self._bytes: list[bytes] = [definition.SerializeToString()]
+
+    def SerializeToString(self) -> bytes:  # noqa: N802
+        """The bytes, which can be had once."""
+        return self._bytes.pop()
 
 
 def _alone(tensor: Any) -> Any:
@@ -68,7 +88,11 @@ def _alone(tensor: Any) -> Any:
         return tf.compat.v1.placeholder(tensor.dtype, tensor.shape, name)
 
 
-def _call_converter(definition: Any, image: Any, scores: Any) -> bytes:
+def _operations(nodes: Any) -> list[SimpleNamespace]:
+    return [SimpleNamespace(op=node.op, attr={}) for node in nodes]
+
+
+def _call_converter(definition: _Written, image: Any, scores: Any) -> bytes:
     tf = tensorflow_module()
     # The converter of frozen graphs. That of concrete functions freezes once more, at the price of
     # ten copies of the weights, and with a Keras 3 model beside them leaves the variables out

@@ -58,13 +58,16 @@ class Equalise:
 
     def apply(self, candidate: Candidate, context: Context) -> Iterator[Candidate]:
         """The equalised network with its usual ranges, and with those that did best so far."""
-        network, changed = candidate.network, False
-        for _ in range(_ROUNDS):
-            scaled = equalised(network, context.observed(network))
+        network, observed = candidate.network, context.observed(candidate.network)
+        for number in range(_ROUNDS):
+            # What is on the way only is not kept: it is another copy of the weights.
+            if number:
+                observed = network.observe(context.photos)
+            scaled = equalised(network, observed)
             if scaled is None:
                 break
-            network, changed = scaled, True
-        if not changed:
+            network = scaled
+        if network is candidate.network:
             return
         for rule in dict.fromkeys((USUAL_RULE, candidate.rule)):
             yield dataclasses.replace(
