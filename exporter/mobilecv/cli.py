@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 import traceback
@@ -549,8 +550,13 @@ class _Narrator:
         _narrate(f"note: {text}" if ":" in text else text)
 
     def begin(self, step: str) -> None:
+        self.within(step, "")
+
+    def within(self, step: str, text: str) -> None:
         if self._on_terminal:
-            sys.stderr.write(f"\r\x1b[2K{step} ...")
+            # A line that is broken in two could not be taken back.
+            line = f"{step} ... {text}"[: shutil.get_terminal_size().columns - 1]
+            sys.stderr.write(f"\r\x1b[2K{line}")
             sys.stderr.flush()
 
     def end(self, step: str, outcome: str, seconds: float) -> None:

@@ -70,7 +70,7 @@ def convert_all(
     """
     done: dict[str, Conversion] = {}
     for _, family in groupby(targets, key=lambda target: (target.format, target.is_derived)):
-        with _Family(log, timeout_s) as workers:
+        with _Family(log, progress, timeout_s) as workers:
             for target in family:
                 progress.begin(target.id)
                 conversion = workers.convert(target, job_for(target), done)
@@ -83,8 +83,9 @@ def convert_all(
 class _Family:
     """The worker process of some targets of one format, started again after a death."""
 
-    def __init__(self, log: Path, timeout_s: float | None) -> None:
-        self._log, self._timeout_s = log, timeout_s
+    def __init__(self, log: Path, progress: Progress, timeout_s: float | None) -> None:
+        self._log, self._progress, self._timeout_s = log, progress, timeout_s
+        self._current = ""
         self._child: Child | None = None
 
     def __enter__(self) -> _Family:
@@ -94,7 +95,7 @@ class _Family:
         self._end()
 
     def convert(self, target: Target, job: Job, done: dict[str, Conversion]) -> Conversion:
-        started = time.perf_counter()
+        started, self._current = time.perf_counter(), target.id
         error = self._base_error(target, done)
         memory, rescue = 0, None
         if error is None:
@@ -102,7 +103,12 @@ class _Family:
                 if self._child is None:
                     unused = unused_by_converter(target, job.capture)
                     self._child = Child(
-                        lean, Converter, unused, log=self._log, timeout_s=self._timeout_s
+                        lean,
+                        Converter,
+                        unused,
+                        log=self._log,
+                        timeout_s=self._timeout_s,
+                        told=lambda text: self._progress.within(self._current, text),
                     )
                 rescue = self._child.call("convert", target.id, job)
             except MobileCVError as raised:

@@ -14,6 +14,9 @@ class Progress(Protocol):
     def begin(self, step: str) -> None:
         """A step starts."""
 
+    def within(self, step: str, text: str) -> None:
+        """How far a step is, in a few words that the next ones replace."""
+
     def end(self, step: str, outcome: str, seconds: float) -> None:
         """A step is over."""
 
@@ -25,6 +28,9 @@ class _Silent:
         """Ignore it."""
 
     def begin(self, step: str) -> None:
+        """Ignore it."""
+
+    def within(self, step: str, text: str) -> None:
         """Ignore it."""
 
     def end(self, step: str, outcome: str, seconds: float) -> None:

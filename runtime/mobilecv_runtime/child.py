@@ -8,6 +8,7 @@ error like any other. Frames on the pipes are pickles, written only by the two e
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import queue
@@ -70,7 +71,12 @@ class Child:
     """
 
     def __init__(
-        self, make: Callable[..., object], *args: Any, log: Path, timeout_s: float | None = None
+        self,
+        make: Callable[..., object],
+        *args: Any,
+        log: Path,
+        timeout_s: float | None = None,
+        told: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Start the process and make the object in it.
 
@@ -79,6 +85,7 @@ class Child:
             args: What `make` is called with; they must pickle.
             log: The file to which the process's stdout and stderr are appended.
             timeout_s: How long one call may take; None for no limit.
+            told: Called with what the child tells of its work, see `tell`.
 
         Raises:
             WorkerError: If the process dies while making the object.
@@ -87,6 +94,7 @@ class Child:
         self._peak_memory = 0
         self._timeout_s = timeout_s
         self._timed_out = False
+        self._told = told
         self._scratch = tempfile.TemporaryDirectory(prefix="mobilecv-", ignore_cleanup_errors=True)
         scratch = self._scratch.name
         with log.open("ab") as chatter:
@@ -152,6 +160,9 @@ class Child:
         try:
             _write(self._process.stdin, message)
             outcome, value, self._peak_memory = _read(self._process.stdout)
+            while outcome == "told":
+                self._told(value)
+                outcome, value, self._peak_memory = _read(self._process.stdout)
         except (EOFError, BrokenPipeError) as error:
             raise WorkerError(self._obituary()) from error
         finally:
@@ -174,6 +185,20 @@ class Child:
         if code < 0:
             return f"crashed with {signal.Signals(-code).name}"
         return f"ended unexpectedly with exit code {code}"
+
+
+_replies: IO[bytes] | None = None
+"""In a child, the pipe to its parent."""
+
+
+def tell(text: str) -> None:
+    """Say how far a long piece of work is; heard by the parent of a child process only.
+
+    Args:
+        text: A few words, which the next ones replace.
+    """
+    if _replies is not None:
+        _write(_replies, ("told", text, _peak_memory()))
 
 
 def _write(pipe: IO[bytes], message: object) -> None:
@@ -221,8 +246,9 @@ def _answer(run: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
 
 
 def _serve() -> NoReturn:
+    global _replies  # noqa: PLW0603 - a process has one parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
-    replies = os.fdopen(os.dup(1), "wb")
+    _replies = replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # What libraries print on stdout belongs in the log, not into the frames.
     inbox: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=_read_all, args=(sys.stdin.buffer, inbox), daemon=True).start()
@@ -254,4 +280,5 @@ def _peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    _serve()
+    # By its name: what others import is not this very module, which is called `__main__`.
+    importlib.import_module("mobilecv_runtime.child")._serve()

@@ -9,8 +9,9 @@ import pytest
 
 from mobilecv.captures import TensorFlowGraph
 from mobilecv.conversion import convert_all, with_bases
-from mobilecv.progress import SILENT
+from mobilecv.progress import SILENT, Progress
 from mobilecv.targets import TARGETS, Job, Target
+from mobilecv_runtime.child import tell
 from mobilecv_runtime.errors import ConversionError, WorkerError
 from mobilecv_runtime.spec import Contract, Head, ImageInput, Labels, Preprocessing
 
@@ -23,6 +24,7 @@ CONTRACT = Contract(
 
 
 def write(job: Job) -> None:
+    tell("writing")
     job.output.write_text(str(os.getpid()))
 
 
@@ -50,7 +52,29 @@ def target(id_: str, **changes: object) -> Target:
     return dataclasses.replace(TARGETS["tflite"], id=id_, suffix=id_, **changes)
 
 
-def converted(targets: list[Target], folder: Path) -> dict[str, object]:
+class Listener:
+    """Keeps what a journey tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(("note", text))
+
+    def begin(self, step: str) -> None:
+        self.told.append((step, "begins"))
+
+    def within(self, step: str, text: str) -> None:
+        self.told.append((step, text))
+
+    def end(self, step: str, outcome: str, seconds: float) -> None:
+        assert seconds > 0
+        self.told.append((step, outcome))
+
+
+def converted(
+    targets: list[Target], folder: Path, progress: Progress = SILENT
+) -> dict[str, object]:
     def job_for(each: Target) -> Job:
         return Job(
             name="x",
@@ -61,7 +85,7 @@ def converted(targets: list[Target], folder: Path) -> dict[str, object]:
             output=folder / each.id,
         )
 
-    done = convert_all(targets, job_for, log=folder / "log", progress=SILENT, timeout_s=None)
+    done = convert_all(targets, job_for, log=folder / "log", progress=progress, timeout_s=None)
     return {each.target.id: each.error for each in done}
 
 
@@ -74,6 +98,14 @@ def test_a_crash_is_one_targets_failure_and_the_others_land(tmp_path: Path) -> N
     assert isinstance(errors["bad"], ConversionError)
     processes = [(tmp_path / name).read_text() for name in names if name.startswith("good")]
     assert processes[0] != processes[1] == processes[2]
+
+
+@pytest.mark.usefixtures("planted")
+def test_the_user_hears_how_far_each_target_is(tmp_path: Path) -> None:
+    listener = Listener()
+    converted([target("good-1"), target("good-2")], tmp_path, listener)
+    words = ("begins", "writing", "converted")
+    assert listener.told == [(name, word) for name in ("good-1", "good-2") for word in words]
 
 
 @pytest.mark.usefixtures("planted")

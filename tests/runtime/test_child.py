@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilecv_runtime.child import Child, InProcess
+from mobilecv_runtime.child import Child, InProcess, tell
 from mobilecv_runtime.errors import UsageError, WorkerError
 
 
@@ -29,6 +29,11 @@ class Subject:
         os.write(1, b"words on the descriptor\n")
         os.write(2, b"words on stderr\n")
         return 7
+
+    def count(self, number: int) -> int:
+        for index in range(number):
+            tell(f"{index + 1} of {number}")
+        return number
 
     def refuse(self) -> None:
         raise UsageError("a wrong number")
@@ -151,3 +156,16 @@ def test_an_object_in_this_process_answers_alike() -> None:
     worker = InProcess(Subject(1))
     assert worker.call("add", 2) == 3
     assert worker.peak_memory > 1_000_000
+
+
+def test_a_child_tells_how_far_it_is(log: Path) -> None:
+    said: list[str] = []
+    with Child(Subject, log=log, told=said.append) as child:
+        assert child.call("count", 3) == 3
+        assert child.call("add", 1) == 1
+    assert said == ["1 of 3", "2 of 3", "3 of 3"]
+
+
+def test_without_a_parent_nothing_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    assert InProcess(Subject()).call("count", 2) == 2
+    assert capfd.readouterr() == ("", "")

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilecv_runtime.child import tell
 from mobilecv_runtime.errors import ConversionError, guest
 from mobilecv_runtime.spec import UInt8Array
 
@@ -135,7 +136,8 @@ def watched(model: bytes, photos: UInt8Array) -> Iterator[Any]:
 
 def _runs(interpreter: Any, photos: UInt8Array) -> Iterator[Any]:
     (image,) = interpreter.get_input_details()
-    for photo in photos:
+    for number, photo in enumerate(photos, 1):
+        tell(f"photo {number} of {len(photos)}")
         interpreter.set_tensor(image["index"], photo[None].astype(np.float32))
         interpreter.invoke()
         yield interpreter

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mobilecv.quantisation.moments import Measured, measured
 from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Slot
 from mobilecv.quantisation.ranges import LARGEST_WEIGHT
+from mobilecv_runtime.child import tell
 from mobilecv_runtime.spec import UInt8Array
 
 Constants: TypeAlias = Mapping[Slot, Floats]
@@ -55,6 +56,7 @@ def rounded_by(network: FloatNetwork, moments: Iterable[Measured]) -> dict[str, 
     for layer, blocks in moments:
         weights = layer.weights
         assert weights is not None
+        tell(f"rounding the weights of {layer.name}")
         values = network.constant(weights.slot)
         rows, shift = round_rows(weights.rows(values), blocks, has_bias=weights.bias is not None)
         changed = {weights.slot: weights.from_rows(rows, values.shape)}

@@ -19,6 +19,7 @@ from mobilecv.quantisation.networks.interface import (
 )
 from mobilecv.quantisation.onnx import folded, head_nodes, to_int8
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
+from mobilecv_runtime.child import tell
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.onnx_session import open_session
@@ -101,7 +102,8 @@ class OnnxNetwork:
         """See `FloatNetwork`."""
         session, random = self._probe(), np.random.default_rng(0)
         observed: dict[str, Observed] = {}
-        for photo in photos:
+        for number, photo in enumerate(photos, 1):
+            tell(f"photo {number} of {len(photos)}")
             found = self._run(session, photo[None])
             for name, values in found.items():
                 if values.dtype == np.float32 and values.size:
@@ -116,7 +118,8 @@ class OnnxNetwork:
     ) -> Iterator[Mapping[str, Floats]]:
         """See `FloatNetwork`."""
         session = self._probe(tensors)
-        for photo in photos:
+        for number, photo in enumerate(photos, 1):
+            tell(f"photo {number} of {len(photos)}")
             yield _channels_last(self._run(session, photo[None]), tensors)
 
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:

@@ -10,6 +10,7 @@ from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork, Layer
 from mobilecv.quantisation.rescue.candidate import Candidate, Context
 from mobilecv.quantisation.rescue.measuring import divergence, scores_of
+from mobilecv_runtime.child import tell
 
 LARGEST_FLOAT_SHARE: Final = 0.05
 """Of the multiply-adds, for all the layers that stay in float together."""
@@ -50,7 +51,8 @@ def ranked(candidate: Candidate, context: Context) -> list[Layer]:
     names = {layer.name for layer in network.layers}
     expected, photos = context.expected[:_PHOTOS], context.photos[:_PHOTOS]
     harm = {}
-    for layer in layers:
+    for number, layer in enumerate(layers, 1):
+        tell(f"rescue: the harm of layer {number} of {len(layers)}")
         alone = network.quantised(ranges, names - {layer.name})
         found = scores_of(alone, network.suffix, photos).scores
         harm[layer.name] = divergence(expected, found, context.answer)

@@ -14,6 +14,7 @@ from mobilecv.quantisation.rescue.float_layers import KeepInFloat
 from mobilecv.quantisation.rescue.measuring import divergence, scores_of
 from mobilecv.quantisation.rescue.range_rules import OtherRanges
 from mobilecv.quantisation.rescue.record import Record, Trial
+from mobilecv_runtime.child import tell
 from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.parity import Verdict
 from mobilecv_runtime.spec import FloatArray, UInt8Array
@@ -139,6 +140,7 @@ class _Referee:
 def _trial(
     step: str, candidate: Candidate, context: Context, referees: tuple[_Referee, _Referee]
 ) -> tuple[Trial, bytes]:
+    tell(f"rescue: {candidate.words}")
     model = candidate.quantised(context)
     held_out, golden = referees
     verdict, distance, latency = held_out.judge(model)
