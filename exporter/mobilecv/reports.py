@@ -189,6 +189,8 @@ def inspection_lines(found: Inspection) -> Iterator[str]:
         yield f"  operations {sum(found.operations.values())}: {_census(found.operations)}"
     if found.census is not None:
         yield from _census_lines(found.census)
+    elif found.not_counted is not None:
+        yield f"  uncounted  {found.not_counted}"
     if found.minimum_runtime is not None:
         yield f"  runs in    {found.minimum_runtime} and later"
     for name, value in found.metadata.items():

@@ -59,6 +59,8 @@ class Inspection:
     metadata: Mapping[str, str] = field(default_factory=dict)
     census: Census | None = None
     """Its layers, counted; None for formats that are not counted."""
+    not_counted: str | None = None
+    """Why its layers could not be counted, where those of its format are."""
     minimum_runtime: str | None = None
     """The oldest runtime that computes it rightly, such as `TFLite 1.14`; None if the format tells
     in other words, or not."""
@@ -101,6 +103,7 @@ def _inspect_coreml(path: Path) -> Inspection:
         if (found.scaler)
         else {}
     )
+    census, not_counted = _coreml_census(path, found.kind)
     return Inspection(
         file=str(path),
         format=f"Core ML {found.kind}, specification {version} ({needs})",
@@ -113,18 +116,21 @@ def _inspect_coreml(path: Path) -> Inspection:
         data_types=found.data_types,
         metadata={**metadata, **scaler},
         minimum_runtime=MINIMUM_IOS.get(version),
-        census=_coreml_census(path, found.kind),
+        census=census,
+        not_counted=not_counted,
     )
 
 
-def _coreml_census(path: Path, kind: str) -> Census | None:
-    """None for what cannot be counted."""
+def _coreml_census(path: Path, kind: str) -> tuple[Census | None, str | None]:
+    """The census, or why there is none."""
     if kind == "mlProgram":
-        return program_census(path)
+        return program_census(path), None
+    if kind not in NETWORKS:
+        return None, None
     try:
-        return network_census(path) if kind in NETWORKS else None
-    except UnsupportedError:
-        return None
+        return network_census(path), None
+    except UnsupportedError as error:
+        return None, str(error)
 
 
 def _inspect_tflite(path: Path) -> Inspection:

@@ -7,6 +7,7 @@ import pytest
 
 from conversions import Conversions
 from mobilecv.targets import onnx_from_tensorflow
+from mobilecv_runtime.errors import ConversionError
 
 
 def network() -> Any:
@@ -75,6 +76,21 @@ def test_a_pass_that_fails_is_left_out(
     monkeypatch.setitem(tf2onnx.optimizer._optimizers, "failing", Failing)
     assert conversions.convert("onnx").read_bytes() == with_copies
     assert len(calls) > 1
+
+
+def test_what_cannot_be_converted_is_not_tried_twice(
+    conversions: Conversions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def refuse(*_: object) -> None:
+        calls.append(1)
+        raise ValueError("no such operation")
+
+    monkeypatch.setattr(onnx_from_tensorflow, "_network", refuse)
+    with pytest.raises(ConversionError, match="no such operation"):
+        conversions.convert("onnx")
+    assert calls == [1]
 
 
 def test_a_free_batch_is_called_so(with_copies: bytes) -> None:

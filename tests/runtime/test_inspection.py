@@ -8,6 +8,7 @@ import pytest
 
 from mobilecv_runtime.errors import BundleError
 from mobilecv_runtime.inspection import inspect
+from tests_shared import Cli
 
 LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
@@ -56,6 +57,23 @@ def test_coreml_metadata_is_where_xcode_looks(file: str, exported: Path) -> None
         "classLabel": "string",
         "probabilities": "dictionary",
     }
+
+
+def test_a_layer_that_nobody_knows_leaves_the_rest_uncounted(
+    exported: Path, tmp_path: Path, cli: Cli
+) -> None:
+    import coremltools as ct
+
+    path = tmp_path / "own.mlmodel"
+    spec = ct.utils.load_spec(str(exported / "digits.mlmodel"))
+    spec.neuralNetworkClassifier.layers[-1].custom.className = "Mine"
+    path.write_bytes(spec.SerializeToString())
+
+    found = inspect(path)
+    assert found.census is None
+    assert found.not_counted is not None
+    assert "custom" in found.not_counted
+    assert f"uncounted  {found.not_counted}" in cli("inspect", path).stdout
 
 
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx", ".mlmodel"])

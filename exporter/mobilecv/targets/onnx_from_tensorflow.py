@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from mobilecv.captures import TensorFlowGraph
@@ -29,15 +29,19 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
         ConversionError: If tf2onnx fails.
     """
     tf2onnx = guest("tf2onnx", extra="onnx")
-    # What fails is done again, with copies to go back to.
-    with suppress(Exception):
-        return _converted(graph, contract, in_place=True)
     try:
-        return _converted(graph, contract, in_place=False)
+        try:
+            return _converted(graph, contract, in_place=True)
+        except _SpoiltError:  # Once more, with copies to go back to.
+            return _converted(graph, contract, in_place=False)
     # tf2onnx raises whatever its passes raise.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
+
+
+class _SpoiltError(Exception):
+    """A pass failed that had no copy of the network."""
 
 
 def _converted(graph: TensorFlowGraph, contract: Contract, *, in_place: bool) -> Any:
@@ -60,7 +64,11 @@ def _converted(graph: TensorFlowGraph, contract: Contract, *, in_place: bool) ->
     gc.collect()  # The graph of TensorFlow lies in reference cycles.
     optimizer = guest("tf2onnx.optimizer", extra="onnx")
     with _weights_left_alone():
-        network = optimizer.optimize_graph(network, catch_errors=not in_place)
+        try:
+            network = optimizer.optimize_graph(network, catch_errors=not in_place)
+        # Passes raise whatever they raise.
+        except Exception as error:
+            raise _SpoiltError(str(error)) from error
         model = network.make_model("mobilecv")
     put_back(model, taken)
     _rename(model.graph, {image: INPUT_NAME, scores: contract.head.output_name})
