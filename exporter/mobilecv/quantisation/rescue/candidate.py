@@ -46,6 +46,11 @@ class Context:
         self._rounded.append((network, rounded))
         return rounded
 
+    def keep(self, network: FloatNetwork) -> None:
+        """Forget what was measured of others: it holds their weights, and rounded ones."""
+        self._observed[:] = [each for each in self._observed if each[0] is network]
+        self._rounded[:] = [each for each in self._rounded if each[0] is network]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:

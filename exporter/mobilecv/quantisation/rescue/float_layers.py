@@ -53,8 +53,10 @@ def ranked(candidate: Candidate, context: Context) -> list[Layer]:
     harm = {}
     for number, layer in enumerate(layers, 1):
         tell(f"rescue: the harm of layer {number} of {len(layers)}")
-        alone = network.quantised(ranges, names - {layer.name})
-        found = scores_of(alone, network.suffix, photos).scores
+        # The file is let go before the next one is made.
+        found = scores_of(
+            network.quantised(ranges, names - {layer.name}), network.suffix, photos
+        ).scores
         harm[layer.name] = divergence(expected, found, context.answer)
     return sorted(layers, key=lambda layer: -harm[layer.name])
 

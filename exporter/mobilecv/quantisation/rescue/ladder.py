@@ -109,6 +109,7 @@ def rescue(
                 best, kept, model = candidate, trial, file
             if trial.agrees:
                 break
+        context.keep(best.network)
     record = Record(
         held_out=len(held_out), trials=tuple(trials), kept=kept, fallback=network.fallback
     )
