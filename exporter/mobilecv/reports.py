@@ -143,6 +143,8 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
         f"{counts['skipped']} skipped; "
         f"on {report.images} images against {report.reference}."
     )
+    if not report.ran:
+        yield "Nothing was verified: no artifact could be run."
 
 
 def _outcomes(report: VerifyReport) -> dict[str, str]:

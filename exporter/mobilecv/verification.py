@@ -80,8 +80,13 @@ class VerifyReport:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing differs; skipped artifacts do not count."""
-        return all(row.verdict.outcome != "differs" for row in self.rows)
+        """Whether nothing differs; skipped artifacts do not count, but one must have been run."""
+        return self.ran and all(row.verdict.outcome != "differs" for row in self.rows)
+
+    @property
+    def ran(self) -> bool:
+        """Whether any artifact could be run at all."""
+        return any(row.id != SOURCE and row.verdict.outcome != "skipped" for row in self.rows)
 
     @property
     def skipped(self) -> list[str]:

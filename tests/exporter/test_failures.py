@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 from mobilecv_runtime.digests import digest_of
 from tests_shared import DIGITS, Cli, run_cli
 
-USAGE, SOURCE, CONVERSION, BUNDLE, IMAGE, OUTPUT = 2, 3, 4, 6, 7, 8
+DIFFERS, USAGE, SOURCE, CONVERSION, MISSING, BUNDLE, IMAGE, OUTPUT = range(1, 9)
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, message: str) -> None:
@@ -210,3 +212,47 @@ def wait_for(condition):
             return found
         time.sleep(0.02)
     raise TimeoutError
+
+
+@pytest.fixture
+def without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets every process find no such package, as if it were not installed."""
+
+    def leave_out(package: str) -> None:
+        absent = tmp_path / "absent" / package
+        absent.mkdir(parents=True)
+        absent.joinpath("__init__.py").write_text(
+            f"raise ModuleNotFoundError('No module named {package}', name={package!r})\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(absent.parent), *sys.path]))
+
+    return leave_out
+
+
+@pytest.mark.parametrize(
+    ("package", "target", "extra"),
+    [
+        ("keras", "coreml", "keras"),
+        ("coremltools", "coreml", "coreml"),
+        ("tf2onnx", "onnx", "onnx"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    package: str, target: str, extra: str, cli: Cli, without: Callable[[str], None], tmp_path: Path
+) -> None:
+    without(package)
+    done = cli("export", DIGITS, "--to", target, "-o", "bundle")
+    message = f"{package} is not installed; install it with: pip install 'mobilecv[{extra}]'"
+    refused(done, MISSING, message)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_what_nothing_here_can_run_is_not_verified(
+    cli: Cli, without: Callable[[str], None]
+) -> None:
+    assert cli("export", DIGITS, "--to", "tflite", "-o", "bundle").returncode == 0
+    without("ai_edge_litert")
+    done = cli("verify", "bundle")
+    assert done.returncode == DIFFERS
+    assert "pip install 'mobilecv[tflite]'" in done.stdout
+    assert "Nothing was verified" in done.stdout
