@@ -70,8 +70,8 @@ def document(results: Sequence[Result], *, photos: bool) -> str:
         "file that a target is made from.",
         _matrix(results, lambda result: f"{result.seconds:.0f}").markdown(),
         "## Peak memory of the conversion, MB",
-        "Of the process that makes all targets of a format, imports with it; *bar*: six times the "
-        "source file, and 1500.",
+        "Of the larger of the two processes that make a format's targets, imports with it; *bar*: "
+        "six times the source file, and 1500.",
         _memory(results).markdown(),
         "## Size, MB",
         _matrix(results, lambda result: f"{result.bytes / _MB:.3g}").markdown(),
