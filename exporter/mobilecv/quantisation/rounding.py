@@ -164,6 +164,8 @@ def _factor(
     groups, inputs = order.shape
     size = moments.shape[1]
     whole = np.concatenate([order, np.tile(np.arange(inputs, size), (groups, 1))], axis=1)
+    # In the opposite order from here on. Of a wide layer each array here is 170 MB.
+    whole = whole[:, ::-1]
     ordered = np.take_along_axis(
         np.take_along_axis(moments, whole[:, :, None], axis=1), whole[:, None], axis=2
     )
@@ -171,10 +173,13 @@ def _factor(
     # A dead input costs nothing; the constant 1 needs no more than what keeps it invertible.
     damping = np.where(mean > 0, _DAMPING * mean, 1)[:, None] * np.ones((1, size))
     damping[:, inputs:] *= 1e-6
-    ordered[:, np.arange(size), np.arange(size)] += damping
+    ordered[:, np.arange(size), np.arange(size)] += damping[:, ::-1]
     # With R the moments in the opposite order and R = L L^T, it is L^-1 in the opposite order.
-    opposite = np.linalg.cholesky(ordered[:, ::-1, ::-1])
-    return np.stack([_inverse_of_lower(lower)[::-1, ::-1] for lower in opposite])
+    lower = np.linalg.cholesky(ordered)
+    del ordered
+    for index, each in enumerate(lower):
+        lower[index] = _inverse_of_lower(each)
+    return np.ascontiguousarray(lower[:, ::-1, ::-1])
 
 
 def _inverse_of_lower(lower: NDArray[np.float64]) -> NDArray[np.float64]:
