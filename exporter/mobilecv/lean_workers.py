@@ -47,8 +47,8 @@ def lean(make: Callable[..., Any], without: Collection[str], *args: Any) -> Any:
     """Make an object in a worker process that is to import no unused package.
 
     From then on, importing one fails in this process as if it were not installed; one that is
-    imported already stays. Keras runs under TensorFlow here, whatever `KERAS_BACKEND` or the user's
-    `keras.json` say.
+    imported already stays. Keras 3 runs under TensorFlow here, whatever `KERAS_BACKEND`,
+    `TF_USE_LEGACY_KERAS` or the user's `keras.json` say.
 
     Args:
         make: Makes the object.
@@ -59,4 +59,5 @@ def lean(make: Callable[..., Any], without: Collection[str], *args: Any) -> Any:
     for package in without:
         modules.setdefault(package, None)
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
     return make(*args)
