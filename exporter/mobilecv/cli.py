@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import signal
@@ -514,6 +515,10 @@ def _options(
 def main() -> None:
     """Run the command line; every failure is one line and an exit code of its own."""
     signal.signal(signal.SIGINT, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # A file on Windows may be in an encoding that has neither Δ nor ✓ nor a label's letters.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MobileCVError as error:
@@ -617,7 +622,9 @@ def _print_table(table: Table, format_: Format) -> None:
 
 
 def _print_json(data: Any) -> None:
-    _say(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    # What an encoding lacks is escaped as JSON has it, which `backslashreplace` would not.
+    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    _say(json.dumps(data, indent=2, ensure_ascii=not is_unicode, allow_nan=False))
 
 
 def _say(text: str) -> None:

@@ -208,3 +208,22 @@ def test_wrong_words_about_an_architecture_are_wrong_usage(
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stdout == ""
+
+
+def test_an_encoding_without_our_signs_is_no_failure(
+    cli: Cli, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+
+    table = cli("verify", bundle, "--no-source")
+    assert table.returncode == 0, table.stderr
+    assert "\\u2713 agrees" in table.stdout
+
+    manifest = bundle / "mobilecv.json"
+    data = json.loads(manifest.read_text(encoding="utf-8"))
+    data["name"] = "Ziffern \N{INFINITY}"
+    manifest.write_text(json.dumps(data), encoding="utf-8")
+    found = cli("inspect", bundle, "--json")
+    assert found.returncode == 0, found.stderr
+    assert "Ziffern \\u221e" in found.stdout
+    assert json.loads(found.stdout)
