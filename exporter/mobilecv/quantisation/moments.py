@@ -26,7 +26,7 @@ blocks are taken for independent. Memory grows with its square, time with its cu
 _SAMPLES_PER_INPUT: Final = 4
 _FEWEST_POSITIONS: Final = 64
 """Of a photo, as far as the tensor has as many."""
-_MOST_BYTES: Final = 3 << 28
+_MOST_BYTES: Final = 1 << 29
 """Of the moments that are held at one time; a network with more is run several times."""
 _MOST_LAYER_BYTES: Final = 1 << 29
 """Of the moments of one layer: a dense layer behind the 131,072 values of a flattened image, in

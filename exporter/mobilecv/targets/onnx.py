@@ -32,7 +32,7 @@ def _convert_float(job: Job) -> None:
 
 
 def _convert_float16(job: Job) -> None:
-    _write(job, quantisation.to_float16(_base(job)))
+    _write(job, quantisation.to_float16(_model(_base(job))))
 
 
 def _convert_int8(job: Job) -> Record | None:
@@ -40,21 +40,23 @@ def _convert_int8(job: Job) -> Record | None:
         raise ConversionError("onnx-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
     made = quantised(
-        OnnxNetwork.of(base),
-        FloatFile(
-            model=bytes(base.SerializeToString()), suffix=".onnx", answer=job.contract.head.answer
-        ),
+        OnnxNetwork.of(_model(base)),
+        FloatFile(model=base, suffix=".onnx", answer=job.contract.head.answer),
         photos,
         np.load(job.rescue) if job.rescue else None,
     )
-    _write(job, guest("onnx", extra="onnx").load_from_string(made.model))
+    _write(job, _model(made.model))
     return made.record
 
 
-def _base(job: Job) -> Any:
+def _base(job: Job) -> bytes:
     if job.base is None:
         raise ConversionError("the float ONNX model that this target starts from is not there")
-    return guest("onnx", extra="onnx").load(str(job.base))
+    return job.base.read_bytes()
+
+
+def _model(content: bytes) -> Any:
+    return guest("onnx", extra="onnx").load_from_string(content)
 
 
 def _write(job: Job, model: Any) -> None:

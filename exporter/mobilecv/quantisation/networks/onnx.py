@@ -175,7 +175,9 @@ class OnnxNetwork:
                 for name in node.output
                 if name not in known and (tensors is None or name in tensors)
             )
-        return open_session(model.SerializeToString(), threads=1)
+        content = model.SerializeToString()
+        del model  # It holds the weights once more.
+        return open_session(content, threads=1)
 
     def _run(self, session: Any, photos: UInt8Array) -> dict[str, Any]:
         names = [output.name for output in session.get_outputs()]
