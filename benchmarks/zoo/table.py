@@ -66,7 +66,7 @@ def document(results: Sequence[Result], *, photos: bool) -> str:
         "the difference of `mlpackage` with every float16 result rounded, as a device may.",
         _sensitivity(results).markdown(),
         "## Seconds of the conversion",
-        "With the start of the process for the first target of a format, and without the float "
+        "With the start of a process for the first target that it makes, and without the float "
         "file that a target is made from.",
         _matrix(results, lambda result: f"{result.seconds:.0f}").markdown(),
         "## Peak memory of the conversion, MB",
