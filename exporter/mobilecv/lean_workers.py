@@ -20,11 +20,13 @@ from mobilecv.sources import trust
 from mobilecv.sources.loading import LoadOptions
 from mobilecv.targets.base import Target
 
-_BESIDE_KERAS: Final = ("jax", "matplotlib", "pandas", "sklearn", "torch")
-_FRAMEWORKS: Final = (*_BESIDE_KERAS, "keras", "tensorflow")
+_NEVER_USED: Final = ("matplotlib", "pandas", "sklearn")
+_BESIDE_KERAS: Final = (*_NEVER_USED, "jax", "torch")
+_BESIDE_TORCH: Final = (*_NEVER_USED, "keras", "tensorflow")
+_BESIDE_FLOAT_FILE: Final = (*_BESIDE_KERAS, "keras", "tensorflow")
 _BESIDE: Final[Mapping[type[Capture], tuple[str, ...]]] = {
     TensorFlowGraph: _BESIDE_KERAS,
-    TorchProgram: ("keras", "matplotlib", "pandas", "sklearn", "tensorflow"),
+    TorchProgram: _BESIDE_TORCH,
 }
 
 
@@ -37,7 +39,7 @@ def unused_by_source(path: Path, loading: LoadOptions) -> tuple[str, ...]:
 def unused_by_converter(target: Target, capture: Capture) -> tuple[str, ...]:
     """What a target does not use to convert a network, or an artifact that it is made from."""
     if target.is_derived:
-        return _FRAMEWORKS
+        return _BESIDE_FLOAT_FILE
     if isinstance(capture, TorchProgram) and target.format == "tflite":
         return ()  # litert-torch takes what it is made of, JAX and parts of TensorFlow.
     return _BESIDE[type(capture)]

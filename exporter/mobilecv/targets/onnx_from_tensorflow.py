@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
 from mobilecv.captures import TensorFlowGraph
@@ -30,10 +30,11 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
     """
     tf2onnx = guest("tf2onnx", extra="onnx")
     try:
-        try:
+        # An exception that is being handled would hold the network that was spoilt.
+        with suppress(_SpoiltError):
             return _converted(graph, contract, in_place=True)
-        except _SpoiltError:  # Once more, with copies to go back to.
-            return _converted(graph, contract, in_place=False)
+        # Once more, with copies to go back to.
+        return _converted(graph, contract, in_place=False)
     # tf2onnx raises whatever its passes raise.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -41,7 +42,7 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
 
 
 class _SpoiltError(Exception):
-    """A pass failed that had no copy of the network."""
+    """A pass failed, and has perhaps left the network half changed."""
 
 
 def _converted(graph: TensorFlowGraph, contract: Contract, *, in_place: bool) -> Any:
