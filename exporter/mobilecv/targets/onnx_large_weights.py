@@ -6,11 +6,14 @@ With tf2onnx 1.17 a weight costs some 17 times its size while it is converted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from mobilecv.captures.tensorflow import tensorflow_module
-from mobilecv.targets.large_kernels import large_kernels
+from mobilecv.targets.linear_layers import linear_layers
 from mobilecv_runtime.errors import guest
+
+LARGE: Final = 4 << 20
+"""Bytes from which on a kernel is worth the detour."""
 
 
 def take_out(definition: Any) -> dict[str, Any]:
@@ -25,7 +28,9 @@ def take_out(definition: Any) -> dict[str, Any]:
     Returns:
         Name of the new input -> its value, a TensorProto of TensorFlow.
     """
-    return {node.name: _to_input(node) for node in large_kernels(definition)}
+    layers = linear_layers(definition, LARGE)
+    kernels = [layer.kernel for layer in layers if layer.operation == "MatMul"]
+    return {kernel.name: _to_input(kernel) for kernel in kernels}
 
 
 def put_back(model: Any, taken: Mapping[str, Any]) -> None:

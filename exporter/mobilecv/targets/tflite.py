@@ -52,8 +52,10 @@ def _from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> bytes:
     model = _call_converter(written, image, scores)
     if not taken:
         return model
-    kernels = graph.constants(taken.values())
-    by_number = {number: kernels.pop(name) for number, name in taken.items()}
+    kernels = graph.constants({each.name for each in taken.values()})
+    for each in taken.values():
+        kernels[each.name] *= each.factors
+    by_number = {number: kernels.pop(each.name) for number, each in taken.items()}
     filled = large_weights.put_back(model, by_number)
     if filled is not None:
         return filled
