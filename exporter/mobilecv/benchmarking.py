@@ -47,6 +47,11 @@ class BenchReport:
         """Whether the machine was too busy for small differences to mean anything."""
         return any(timing.is_noisy for timing in self.timings if isinstance(timing, Timing))
 
+    @property
+    def has_artifacts(self) -> bool:
+        """Whether any artifact could be timed; the source alone is no comparison."""
+        return any(isinstance(timing, Timing) and timing.name != SOURCE for timing in self.timings)
+
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values, in milliseconds and bytes."""
         return {

@@ -25,14 +25,16 @@ from mobilecv_runtime.errors import (
 )
 
 if TYPE_CHECKING:
+    from mobilecv.benchmarking import BenchReport
     from mobilecv.sources.loading import LoadOptions
     from mobilecv_runtime.report import Table
 
 _HELP = """Put a trained image classifier onto phones, and know that it still answers right.
 
-Exit codes: 0 all agrees; 1 a parity check failed; 2 wrong usage; 3 unreadable source; 4 a
-conversion failed; 5 a package is missing; 6 damaged bundle or artifact; 7 unreadable photo;
-8 the output exists or cannot be written; 9 a worker process died; 130 interrupted.
+Exit codes: 0 all agrees; 1 a parity check failed, or no artifact could be run; 2 wrong usage;
+3 unreadable source; 4 a conversion failed; 5 a package is missing; 6 damaged bundle or artifact;
+7 unreadable photo; 8 the output exists or cannot be written; 9 a worker process died; 130
+interrupted.
 """
 
 app = typer.Typer(
@@ -346,10 +348,8 @@ def bench_command(
     as_json: _Json = False,
     format_: _Format = Format.TABLE,
 ) -> None:
-    """Time every artifact and the source side by side, each in a process of its own."""
+    """Time every artifact and the source side by side; exit code 1 if no artifact could be run."""
     from mobilecv.benchmarking import benchmark
-    from mobilecv_runtime.report import bench_table
-    from mobilecv_runtime.runners.coreml import EXECUTOR
 
     narrator = _Narrator()
     report = benchmark(
@@ -368,7 +368,16 @@ def bench_command(
     )
     if as_json:
         _print_json(report.to_json())
-        return
+    else:
+        _print_bench(report, format_)
+    if not report.has_artifacts:
+        raise typer.Exit(EXIT_PARITY_FAILED)
+
+
+def _print_bench(report: BenchReport, format_: Format) -> None:
+    from mobilecv_runtime.report import bench_table
+    from mobilecv_runtime.runners.coreml import EXECUTOR
+
     _print_table(bench_table(report.timings), format_)
     _say(
         f"{report.bundle} on {report.machine}, {report.threads} thread(s), one image at a time; "
@@ -378,6 +387,8 @@ def bench_command(
         _say(f"Core ML files were run by {EXECUTOR}: no measure of a phone.")
     if report.is_noisy:
         _say("The machine was busy: rounds spread by more than 20 %, so trust ratios, not times.")
+    if not report.has_artifacts:
+        _say("Nothing was timed: no artifact could be run.")
 
 
 class AppId(StrEnum):

@@ -256,3 +256,12 @@ def test_what_nothing_here_can_run_is_not_verified(
     assert done.returncode == DIFFERS
     assert "pip install 'mobilecv[tflite]'" in done.stdout
     assert "Nothing was verified" in done.stdout
+
+
+def test_what_nothing_here_can_run_is_not_timed(cli: Cli, without: Callable[[str], None]) -> None:
+    assert cli("export", DIGITS, "--to", "tflite", "-o", "bundle").returncode == 0
+    without("ai_edge_litert")
+    done = cli("bench", "bundle", "--runs", "1")
+    assert done.returncode == DIFFERS
+    assert "pip install 'mobilecv[tflite]'" in done.stdout
+    assert "Nothing was timed" in done.stdout
