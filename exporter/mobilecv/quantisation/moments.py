@@ -33,7 +33,9 @@ _MOST_LAYER_BYTES: Final = 1 << 29
 blocks of 4096, would take 4.3 GB."""
 _FEWEST_INPUTS: Final = 128
 _WAITING_BYTES: Final = 1 << 22
-"""Of a layer's inputs that wait to be multiplied."""
+"""Of a layer's inputs that wait to be multiplied, and"""
+_ALL_WAITING_BYTES: Final = 1 << 28
+"""of those of all layers that are looked at together."""
 
 
 def block_size(inputs: int) -> int:
@@ -45,14 +47,15 @@ def block_size(inputs: int) -> int:
 class Moments:
     """Of one layer."""
 
-    def __init__(self, weights: Weights, most: int) -> None:
+    def __init__(self, weights: Weights, most: int, most_waiting: int) -> None:
         """Start with nothing.
 
         Args:
             weights: Of the layer.
             most: How many positions of each photo to take at random.
+            most_waiting: How many bytes of inputs may wait until there are enough to multiply.
         """
-        self._weights, self._most = weights, most
+        self._weights, self._most, self._most_waiting = weights, most, most_waiting
         # Every layer draws alike, however many are measured in one run.
         self._random = np.random.default_rng(0)
         self._sums: list[NDArray[np.float64]] = []
@@ -65,7 +68,7 @@ class Moments:
             values: (1, height, width, channels), or (..., channels) for a dense layer.
         """
         self._waiting.append(patches(values, self._weights, self._most, self._random))
-        if sum(each.nbytes for each in self._waiting) > _WAITING_BYTES:
+        if sum(each.nbytes for each in self._waiting) > self._most_waiting:
             self._multiply()
 
     def blocks(self) -> list[NDArray[np.float64]]:
@@ -102,8 +105,11 @@ class Part:
         """
         self._layers = layers
         self.tensors: Collection[str] = {layer.inputs[0] for layer in layers}
+        most_waiting = min(_WAITING_BYTES, _ALL_WAITING_BYTES // len(layers))
         self._moments = {
-            layer.name: Moments(layer.weights, _positions(_inputs(network, layer), photos))
+            layer.name: Moments(
+                layer.weights, _positions(_inputs(network, layer), photos), most_waiting
+            )
             for layer in layers
             if layer.weights is not None
         }

@@ -49,8 +49,9 @@ class OnnxNetwork:
         size = [each.dim_value for each in self._image.type.tensor_type.shape.dim[1:]]
         values = self._run(self._probe(), np.zeros((1, *size), np.uint8))
         self._shapes: dict[str, tuple[int, ...]] = {
-            name: value.shape for name, value in values.items()
+            name: tuple(value.shape()) for name, value in values.items()
         }
+        del values
         self._work = {each.name: each.multiply_adds for each in onnx_census(model).layers}
         head = set(head_nodes(model))
         self.layers = [
@@ -104,13 +105,16 @@ class OnnxNetwork:
         observed: dict[str, Observed] = {}
         for number, photo in enumerate(photos, 1):
             tell(f"photo {number} of {len(photos)}")
-            found = self._run(session, photo[None])
-            for name, values in found.items():
+            found, watched = self._run(session, photo[None]), {}
+            for name in list(found):
+                values = found.pop(name).numpy()
                 if values.dtype == np.float32 and values.size:
                     tensor = observed.setdefault(name, Observed(name))
                     tensor.add(values, _CHANNEL_AXIS if values.ndim > 1 else 0, random)
+                if watcher and name in watcher.tensors:
+                    watched[name] = _channels_last(values)
             if watcher:
-                watcher.add(_channels_last(found, watcher.tensors))
+                watcher.add(watched)
         return observed
 
     def activations(
@@ -120,7 +124,8 @@ class OnnxNetwork:
         session = self._probe(tensors)
         for number, photo in enumerate(photos, 1):
             tell(f"photo {number} of {len(photos)}")
-            yield _channels_last(self._run(session, photo[None]), tensors)
+            found = self._run(session, photo[None])
+            yield {name: _channels_last(found.pop(name).numpy()) for name in tensors}
 
     def quantised(self, ranges: Mapping[str, Range], in_float: Collection[str]) -> bytes:
         """See `FloatNetwork`."""
@@ -177,11 +182,14 @@ class OnnxNetwork:
             )
         content = model.SerializeToString()
         del model  # It holds the weights once more.
-        return open_session(content, threads=1)
+        return open_session(content, threads=1, keeps_memory=False)
 
     def _run(self, session: Any, photos: UInt8Array) -> dict[str, Any]:
+        """What a session gives out, as ONNX Runtime holds it: `numpy()` makes a copy."""
         names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(names, {self._image.name: photos}), strict=True))
+        taken = guest("onnxruntime", extra="onnx").OrtValue.ortvalue_from_numpy(photos)
+        values = session.run_with_ort_values(names, {self._image.name: taken})
+        return dict(zip(names, values, strict=True))
 
     def _layer(self, number: int, node: Any, is_head: bool) -> Layer:  # noqa: FBT001
         weights = self._weights(number, node)
@@ -290,8 +298,5 @@ class OnnxNetwork:
         return value is not None and not self._numpy.to_array(value).any()
 
 
-def _channels_last(found: Mapping[str, Any], tensors: Collection[str]) -> dict[str, Floats]:
-    return {
-        name: np.moveaxis(found[name], _CHANNEL_AXIS, -1) if found[name].ndim == 4 else found[name]
-        for name in tensors
-    }
+def _channels_last(values: Floats) -> Floats:
+    return np.moveaxis(values, _CHANNEL_AXIS, -1) if values.ndim == 4 else values
