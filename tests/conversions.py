@@ -15,14 +15,14 @@ _NUMBERS: Final = itertools.count()
 
 
 class Conversions:
-    """Of one Keras model with five labels."""
+    """Of one Keras model with five labels, or of a file that it was saved in."""
 
-    def __init__(self, model: Any, folder: Path) -> None:
+    def __init__(self, model: Any, folder: Path, session: SourceSession | None = None) -> None:
         height, width, channels = model.input_shape[1:]
         self._image = ImageInput(height=height, width=width, channels=channels)
         self._folder = folder
-        session = SourceSession(wrap_model(model))
-        self._capture: Capture = session.capture(folder / "graph", self._image.shape)
+        opened = session or SourceSession(wrap_model(model))
+        self._capture: Capture = opened.capture(folder / "graph", self._image.shape)
 
     def convert(self, target: str) -> Path:
         """Write one artifact, in a folder of its own."""

@@ -241,8 +241,14 @@ def _answer(run: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
         return "error", WorkerError("ran out of memory")
     except Exception as error:
         traceback.print_exc()
-        lines = str(error).strip().splitlines() or ["no message"]
-        return "error", WorkerError(f"failed with {type(error).__name__}: {lines[0][:300]}")
+        return "error", WorkerError(f"failed with {type(error).__name__}: {_in_one_line(error)}")
+
+
+def _in_one_line(error: Exception) -> str:
+    """The first line of its message, and the next where that only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    first = 2 if lines[0].endswith(":") else 1
+    return " ".join(lines[:first])[:300]
 
 
 def _serve() -> NoReturn:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from conversions import Conversions
+from mobilecv import sources
 from mobilecv.targets import linear_layers, onnx_large_weights, tflite_large_weights
 from mobilecv.targets.tflite_metadata import without_files
 from mobilecv.tflite_packing import unpack
@@ -118,6 +119,21 @@ def test_kernels_that_go_around_the_converter_give_the_same_tflite_file(
     monkeypatch.setattr(tflite_large_weights, "LARGE", 256)
     assert _contents(conversions.convert("tflite")) == expected
     assert filled == [True]
+
+
+def test_constants_of_a_saved_model_may_wait_for_its_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = normalised()
+    model.export(tmp_path / "saved", verbose=False)
+    conversions = Conversions(model, tmp_path, sources.open_session(tmp_path / "saved"))
+    monkeypatch.setattr(tflite_large_weights, "LARGE", 1 << 30)
+    expected = _contents(conversions.convert("tflite"))
+    monkeypatch.setattr(tflite_large_weights, "LARGE", 256)
+    assert _contents(conversions.convert("tflite")) == expected
 
 
 def test_a_kernel_that_is_not_found_again_is_converted_as_it_is(

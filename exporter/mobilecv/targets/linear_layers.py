@@ -226,7 +226,21 @@ def _evaluated(definition: Any, names: set[str]) -> dict[str, NDArray[np.float32
     if not names:
         return {}
     tf = tensorflow_module()
-    part = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted(map(_node_name, names)))
+    nodes = {node.name: node for node in definition.node}
+    part = tf.compat.v1.GraphDef(versions=definition.versions)
+    needed, ahead = set(), [_node_name(name) for name in names]
+    while ahead:
+        node = nodes[ahead.pop()]
+        if node.name in needed:
+            continue
+        needed.add(node.name)
+        read = _tensors(node)
+        ahead += [_node_name(name) for name in read]
+        added = part.node.add()
+        added.CopyFrom(node)
+        # In a SavedModel, constants may wait for the image.
+        del added.input[:]
+        added.input.extend(read)
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(part, name="")
         tensors = {name: graph.get_tensor_by_name(_with_number(name)) for name in names}
