@@ -42,7 +42,7 @@ from mobilecv_runtime.manifest import (
     Manifest,
     SourceEntry,
 )
-from mobilecv_runtime.parity import Verdict
+from mobilecv_runtime.parity import Verdict, indifference
 from mobilecv_runtime.photos import check_folder, holds_photos
 from mobilecv_runtime.spec import Contract, FloatArray
 from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict
@@ -161,6 +161,9 @@ def export(
             source_memory = session.peak_memory
         calibration = _calibration(options, resolved)
         notes = (*assumed, *_notes(resolved, images, calibration))
+        indifferent = indifference(scores, resolved.contract.head.answer)
+        if indifferent is not None:
+            notes = (*notes, indifferent)
         if options.rescue and calibration and len(calibration.pixels) < FEWEST_PHOTOS:
             notes = (*notes, f"int8 is not rescued with fewer than {FEWEST_PHOTOS} photos")
         for note in notes:

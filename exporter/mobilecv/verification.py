@@ -26,7 +26,7 @@ from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import BundleError, MissingDependencyError, SourceError, UsageError
 from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.manifest import ArtifactEntry
-from mobilecv_runtime.parity import Verdict, skipped
+from mobilecv_runtime.parity import Verdict, indifference, skipped
 from mobilecv_runtime.photos import Photo, PhotoFolder, PreparedPhotos
 from mobilecv_runtime.runners import ArtifactRunner, open_runner
 from mobilecv_runtime.runners.coreml import (
@@ -188,6 +188,9 @@ def verify(
                 notes.append(
                     f"folders that bear no label's name: {', '.join(photos.unknown_classes)}"
                 )
+        indifferent = check.indifference()
+        if indifferent is not None:
+            notes.append(indifferent)
         return VerifyReport(
             bundle=opened.path,
             reference=str(path) if reference else "scores recorded at the export",
@@ -295,6 +298,9 @@ class _Check:
                 verdict=verdict,
                 correct=correct,
             )
+
+    def indifference(self) -> str | None:
+        return indifference(np.concatenate(self._scores[SOURCE]), self._answer)
 
     def _source_row(self, scores: FloatArray) -> Row:
         """The source against its own recorded scores: does it still answer as at the export?"""

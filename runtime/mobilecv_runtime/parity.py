@@ -16,6 +16,8 @@ from mobilecv_runtime.spec import FloatArray, Labels, Precision
 Outcome: TypeAlias = Literal["agrees", "differs", "skipped"]
 
 _SUM_TOLERANCE: Final = {"float32": 1e-4, "float16": 5e-3, "int8-weights": 1e-3, "int8": 2e-2}
+_LEAST_VARIATION: Final = 1e-3
+"""Of a source's probabilities from image to image; of plain values as a share of the largest."""
 _WILSON_Z: Final = 1.959964  # the two-sided 95 % quantile of the normal distribution
 
 
@@ -319,3 +321,24 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def indifference(scores: FloatArray, answer: Answer) -> str | None:
+    """A warning if a source answers all images alike: any file agrees with it there.
+
+    So does a network without its trained weights, and one that gets images of another kind, or
+    normalised in another way, than in training.
+
+    Args:
+        scores: The source's, (images, labels).
+        answer: What they are.
+    """
+    variation = float(np.ptp(scores, axis=0).max())
+    size = float(np.abs(scores).max()) if answer == "values" else 1.0
+    if len(scores) < 2 or not variation <= _LEAST_VARIATION * size:
+        return None
+    return (
+        f"the source answers all {len(scores)} images alike (its scores vary by {variation:.1e} at "
+        "most), so that files agree whatever they compute: are its trained weights there, the "
+        "normalisation right, and the images of the kind that it knows?"
+    )

@@ -290,6 +290,26 @@ def test_a_layer_with_many_inputs_is_rounded_in_blocks(
     }
 
 
+def test_what_is_held_of_a_photo_leaves_less_for_the_first_run(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_of("onnx", bundle)
+    whole = [layer.name for layer, _ in moments.measured(network, PHOTOS)]
+    watched: list[int] = []
+    observe = network.observe
+
+    def noted(photos: Any, watcher: Any) -> Any:
+        watched.append(len(watcher.tensors))
+        return observe(photos, watcher)
+
+    monkeypatch.setattr(network, "observe", noted)
+    monkeypatch.setattr(moments, "_MOST_BYTES", network.tensor_bytes)
+    _, measured = moments.observed_and_measured(network, PHOTOS)
+    assert [layer.name for layer, _ in measured] == whole
+    assert watched == [1]
+    assert len(whole) > 1
+
+
 def _counts(network: FloatNetwork) -> dict[str, list[int]]:
     """Layer -> the number of inputs in each block."""
     return {

@@ -229,3 +229,17 @@ def test_a_float_file_in_the_place_of_the_int8_one_differs(suffix: str, bundle: 
     assert verdict.outcome == "differs"
     assert "only 0% of its multiply-adds run in integers" in verdict.reasons[0]
     assert outcomes[suffix[1:]].outcome == "agrees"
+
+
+def test_a_source_that_answers_all_images_alike_proves_nothing(tmp_path: Path) -> None:
+    options = mobilecv.ExportOptions(targets=["onnx"], output=tmp_path / "bundle")
+    exported = mobilecv.export(DIGITS, options, mobilecv.ModelOptions(scale=[1e-9], bias=[0.0]))
+    verified = mobilecv.verify(tmp_path / "bundle")
+    assert verified.agrees
+    for notes in (exported.notes, verified.notes):
+        assert any("answers all 16 images alike" in note for note in notes)
+
+
+def test_one_that_tells_images_apart_is_not_suspected(tmp_path: Path) -> None:
+    options = mobilecv.ExportOptions(targets=["onnx"], output=tmp_path / "bundle")
+    assert not any("alike" in note for note in mobilecv.export(DIGITS, options).notes)

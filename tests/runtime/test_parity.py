@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.parity import (
     TOLERANCES,
     Comparison,
     compare,
+    indifference,
     judge,
     labels_verdict,
     wilson_interval,
@@ -131,3 +133,14 @@ def test_labels_are_compared_by_name(found, message: str) -> None:
 
 def test_right_labels_pass() -> None:
     assert labels_verdict(Labels(("a", "b")), ["a", "b"]) is None
+
+
+@pytest.mark.parametrize("kind", ["one label", "labels", "values"])
+def test_scores_that_hardly_vary_are_told(kind: Answer, scores: np.ndarray) -> None:
+    alike = np.repeat(scores[:1], 16, axis=0)
+    alike[3] += 1e-5 * alike[3].max()
+    assert "all 16 images alike" in (indifference(alike, kind) or "")
+    assert indifference(scores, kind) is None
+    assert indifference(alike[:1], kind) is None
+    # Values may be small by nature.
+    assert (indifference(1e-4 * scores, kind) is None) == (kind == "values")

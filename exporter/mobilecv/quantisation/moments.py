@@ -143,7 +143,7 @@ def observed_and_measured(
     Raises:
         ConversionError: If a tensor takes NaN or infinity.
     """
-    parts = _parts(network, len(photos))
+    parts = _parts(network, len(photos), beside=network.tensor_bytes)
     first = next(parts, None)
     observed = network.observe(photos, first)
     already = first.results() if first else iter(())
@@ -208,9 +208,16 @@ def _inputs(network: FloatNetwork, layer: Layer) -> int:
     return values.size // int(values.shape[layer.weights.output_axis])
 
 
-def _parts(network: FloatNetwork, photos: int) -> Iterator[Part]:
+def _parts(network: FloatNetwork, photos: int, beside: int = 0) -> Iterator[Part]:
+    """The layers in their order, as many at once as `_MOST_BYTES` allows.
+
+    Args:
+        network: The float network.
+        photos: How many photos will be added.
+        beside: Bytes that are held beside the moments of the first part.
+    """
     batch: list[Layer] = []
-    held = 0
+    held = beside
     for layer in network.layers:
         if layer.weights is None or layer.weights.order is None:
             continue

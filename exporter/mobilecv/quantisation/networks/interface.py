@@ -118,6 +118,10 @@ class FloatNetwork(Protocol):
     def outputs(self) -> Collection[str]:
         """The names of the tensors that the file gives out."""
 
+    @property
+    def tensor_bytes(self) -> int:
+        """What the results of all operations on one photo take together."""
+
     def to_bytes(self) -> bytes:
         """The float file."""
 

@@ -59,6 +59,7 @@ class OnnxNetwork:
             for number, node in enumerate(model.graph.node)
         ]
         self.outputs = {value.name for value in model.graph.output}
+        self.tensor_bytes = sum(4 * math.prod(shape) for shape in self._shapes.values())
 
     @classmethod
     def of(cls, model: Any) -> OnnxNetwork:

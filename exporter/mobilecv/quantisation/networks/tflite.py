@@ -53,6 +53,8 @@ class TfliteNetwork:
             self._layer(number, op, head) for number, op in enumerate(self._graph.operators)
         ]
         self.outputs = {self._graph.tensor_name(index) for index in self._graph.outputs}
+        results = [int(index) for op in self._graph.operators for index in op.outputs]
+        self.tensor_bytes = sum(4 * math.prod(self._graph.shape_of(index)) for index in results)
 
     @classmethod
     def of(cls, model: bytes) -> TfliteNetwork:
