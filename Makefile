@@ -38,7 +38,7 @@ bench-int8: $(VENV)/.installed  ## int8 files against other quantisers, on the n
 	$(BIN)/python -m benchmarks.int8
 
 zoo: $(VENV)/.installed  ## Well-known networks through export and parity check; FAMILIES=mobilenet,vgg or ROWS=quick; PHOTOS=DIR
-	$(BIN)/python -m benchmarks.zoo --families $(or $(FAMILIES),all) $(if $(ROWS),--rows $(ROWS)) $(if $(PHOTOS),--images $(PHOTOS))
+	$(BIN)/python -m benchmarks.zoo $(if $(FAMILIES),--families $(FAMILIES)) $(if $(ROWS),--rows $(ROWS)) $(if $(PHOTOS),--images $(PHOTOS))
 
 clean:           ## Remove the environment and everything that was built
 	rm -rf $(VENV) build

@@ -32,6 +32,8 @@ def main() -> int:
     targets = options.targets or [name for name in TARGETS if _possible(name, options)]
     if not all(_possible(name, options) for name in targets):
         parser.error("int8 is calibrated on photos: give a folder of them with --images")
+    if options.rows and (options.families or options.frameworks):
+        parser.error("--rows names networks, --families and --frameworks choose them: one of both")
     rows = _chosen(options)
     options.work.mkdir(parents=True, exist_ok=True)
     count = options.calibration_images
@@ -58,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--families", type=_listed(FAMILIES), default=FAMILIES, help=f"all, or {','.join(FAMILIES)}"
+        "--families", type=_listed(FAMILIES), help=f"all [default], or {','.join(FAMILIES)}"
     )
-    parser.add_argument("--frameworks", type=_listed(_FRAMEWORKS), default=_FRAMEWORKS)
+    parser.add_argument("--frameworks", type=_listed(_FRAMEWORKS), help="[default: both]")
     parser.add_argument("--rows", type=_rows, help="single networks, or quick for a few fast ones")
     parser.add_argument("--targets", type=_listed(tuple(TARGETS)))
     parser.add_argument("--work", type=Path, default=Path("build/zoo"), help="keeps what is done")
@@ -95,7 +97,8 @@ def _chosen(options: argparse.Namespace) -> list[Row]:
     return [
         row
         for row in ROWS
-        if row.family in options.families and row.framework in options.frameworks
+        if row.family in (options.families or FAMILIES)
+        and row.framework in (options.frameworks or _FRAMEWORKS)
     ]
 
 

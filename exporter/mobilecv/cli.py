@@ -19,6 +19,7 @@ from mobilecv_runtime.errors import (
     EXIT_DEFECT,
     EXIT_INTERRUPTED,
     EXIT_PARITY_FAILED,
+    BundleError,
     ConversionError,
     MobileCVError,
     UsageError,
@@ -500,6 +501,9 @@ def inspect_command(
             _print_json(bundle.manifest.to_json())
             return
         _say("\n".join(bundle_lines(bundle.manifest)))
+    elif file.exists() and file.suffix.lower() not in INSPECTORS:
+        kinds = ", ".join([*INSPECTORS, *SOURCES])
+        raise BundleError(f"{file}: unknown kind of file; known are {kinds}")
     else:
         found = [inspect(file)]
     if as_json:
