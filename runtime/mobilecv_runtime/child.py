@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, NoReturn, Protocol
 
-from mobilecv_runtime.errors import MobileCVError, WorkerError
+from mobilecv_runtime.errors import MobileCVError, WorkerError, in_one_line
 
 _LENGTH: Final = struct.Struct("<Q")
 _SIGKILL: Final = 9
@@ -241,14 +241,7 @@ def _answer(run: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
         return "error", WorkerError("ran out of memory")
     except Exception as error:
         traceback.print_exc()
-        return "error", WorkerError(f"failed with {type(error).__name__}: {_in_one_line(error)}")
-
-
-def _in_one_line(error: Exception) -> str:
-    """The first line of its message, and the next where that only announces it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-    first = 2 if lines[0].endswith(":") else 1
-    return " ".join(lines[:first])[:300]
+        return "error", WorkerError(f"failed with {type(error).__name__}: {in_one_line(error)}")
 
 
 def _serve() -> NoReturn:

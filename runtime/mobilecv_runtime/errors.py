@@ -106,3 +106,14 @@ def guest(module: str, *, extra: str) -> Any:
         raise MissingDependencyError(
             f"{package} is not installed; install it with: pip install 'mobilecv[{extra}]'"
         ) from error
+
+
+def in_one_line(error: BaseException) -> str:
+    """What a framework's error says first, and what comes next where that only announces it.
+
+    Returns:
+        300 characters at most; the name of its type if it says nothing.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    shown = lines[:2] if lines and lines[0].endswith(":") else lines[:1]
+    return " ".join(shown)[:300] or type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mobilecv_runtime.errors import BundleError, guest
+from mobilecv_runtime.errors import BundleError, guest, in_one_line
 
 
 def open_session(model: str | bytes, *, threads: int, keeps_memory: bool = True) -> Any:
@@ -33,5 +33,4 @@ def open_session(model: str | bytes, *, threads: int, keeps_memory: bool = True)
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     # onnxruntime's errors share no base class but Exception.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise BundleError(lines[0]) from error
+        raise BundleError(in_one_line(error)) from error

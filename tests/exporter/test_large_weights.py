@@ -96,7 +96,10 @@ def _contents(file: Path) -> tuple[list[Any], list[Any]]:
         if model.buffers[tensor.buffer].data is not None
     ]
     operators = [
-        (model.operatorCodes[op.opcodeIndex].builtinCode, [len(op.inputs), len(op.outputs)])
+        (
+            model.operatorCodes[op.opcodeIndex].builtinCode,
+            vars(op.builtinOptions) if op.builtinOptions else {},
+        )
         for op in graph.operators
     ]
     return operators, sorted(constants)
@@ -174,3 +177,16 @@ def test_only_kernels_in_float32_go_around(dtype: str, found: int) -> None:
         kernel = tf.constant(np.random.default_rng(0).normal(size=(1024, 2048)), dtype)
         tf.matmul(tf.compat.v1.placeholder(dtype, (1, 1024)), kernel)
     assert len(linear_layers.linear_layers(graph.as_graph_def(add_shapes=True), 256)) == found
+
+
+@pytest.mark.parametrize(("shape", "found"), [((5,), 1), ((1, 1, 1, 5), 0)])
+def test_a_product_that_changes_the_shape_is_left_to_the_converter(
+    shape: tuple[int, ...], found: int
+) -> None:
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        kernel = tf.constant(np.random.default_rng(0).normal(size=(8, 5)), "float32")
+        outputs = tf.matmul(tf.compat.v1.placeholder("float32", (1, 8)), kernel)
+        tf.identity(outputs * tf.constant(2.0, shape=shape))
+    assert len(linear_layers.linear_layers(graph.as_graph_def(add_shapes=True), 16)) == found

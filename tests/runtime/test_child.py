@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mobilecv_runtime.child import Child, InProcess, tell
-from mobilecv_runtime.errors import UsageError, WorkerError
+from mobilecv_runtime.errors import UsageError, WorkerError, in_one_line
 
 
 class Subject:
@@ -169,3 +169,20 @@ def test_a_child_tells_how_far_it_is(log: Path) -> None:
 def test_without_a_parent_nothing_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     assert InProcess(Subject()).call("count", 2) == 2
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("", "ValueError"),
+        ("\n one \n two", "one"),
+        (
+            "Graph execution error:\n\n  node x is missing\nmore",
+            "Graph execution error: node x is missing",
+        ),
+        ("only an announcement:", "only an announcement:"),
+        ("x" * 400, "x" * 300),
+    ],
+)
+def test_a_frameworks_error_is_told_in_one_line(said: str, shown: str) -> None:
+    assert in_one_line(ValueError(said)) == shown

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from mobilecv.quantisation.ranges import Range
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.spec import UInt8Array
 
 _HEAD_OPS: Final = frozenset({"Softmax", "Sigmoid", "Sub", "Concat"})
@@ -93,8 +93,7 @@ def _quantiser_errors() -> Iterator[None]:
         yield
     # The quantiser raises whatever its operators raise.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConversionError(f"onnxruntime.quantization: {lines[0][:300]}") from error
+        raise ConversionError(f"onnxruntime.quantization: {in_one_line(error)}") from error
 
 
 class _Blank:

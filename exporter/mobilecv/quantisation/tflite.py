@@ -16,7 +16,7 @@ import numpy as np
 from mobilecv.quantisation.ranges import Range
 from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv_runtime.census import INTEGER_SHARE
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.tflite_layers import tflite_census
 
 _HEAD_OPS: Final = frozenset({"SOFTMAX", "LOGISTIC", "SUB", "CONCATENATION"})
@@ -128,8 +128,7 @@ def _quantise(model: bytes, recipe: Any, ranges: Mapping[str, Range] | None) -> 
         result = quantizer.quantize(calibration, enable_progress_report=False)
     # The quantizer raises whatever its algorithms raise.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConversionError(f"ai-edge-quantizer: {lines[0][:300]}") from error
+        raise ConversionError(f"ai-edge-quantizer: {in_one_line(error)}") from error
     return bytes(result.quantized_model)
 
 

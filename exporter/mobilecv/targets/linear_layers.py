@@ -133,7 +133,8 @@ class _Graph:
             following = self._only_reader(last)
         if following is not None and following.op == "Mul" and self._has_constant(following):
             sizes = self._sizes(self.constant_operand(following))
-            if sizes in ([], [1], [outputs], [1, 1, 1, outputs]):
+            is_by_output = sizes in ([], [1], [outputs], [1, 1, 1, outputs])
+            if is_by_output and self._sizes(following.name) == self._sizes(last.name):
                 product = last = following
         if self._is_multiplied(last):
             return None

@@ -11,7 +11,7 @@ from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.targets.onnx_large_weights import put_back, take_out
 from mobilecv.targets.replacing import replaced
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.spec import Contract
 
 _OPSET: Final = 17
@@ -37,8 +37,7 @@ def from_tensorflow(graph: TensorFlowGraph, contract: Contract) -> Any:
         return _converted(graph, contract, in_place=False)
     # tf2onnx raises whatever its passes raise.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {lines[0][:300]}") from error
+        raise ConversionError(f"tf2onnx {tf2onnx.__version__}: {in_one_line(error)}") from error
 
 
 class _SpoiltError(Exception):

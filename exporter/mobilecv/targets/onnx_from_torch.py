@@ -7,7 +7,7 @@ from typing import Any
 
 from mobilecv.captures import TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.spec import Contract
 
 _OPSET, _IR_VERSION = 18, 8
@@ -47,9 +47,9 @@ def from_torch(program: TorchProgram, contract: Contract) -> Any:
         ).model_proto
     # The exporter raises whatever its steps raise.
     except Exception as error:
-        reason = _innermost(error)
-        lines = str(reason).strip().splitlines() or [type(reason).__name__]
-        raise ConversionError(f"torch.onnx {torch.__version__}: {lines[0][:300]}") from error
+        raise ConversionError(
+            f"torch.onnx {torch.__version__}: {in_one_line(_innermost(error))}"
+        ) from error
     model.ir_version = _IR_VERSION
     _forget_origin(model)
     return model

@@ -22,7 +22,7 @@ from mobilecv.targets import tflite_metadata
 from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.replacing import replaced
 from mobilecv.targets.tflite_from_torch import from_torch
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE
 from mobilecv_runtime.spec import Contract
 
@@ -107,8 +107,7 @@ def _call_converter(definition: _Written, image: Any, scores: Any) -> bytes:
             return bytes(converter.convert())
     # The converter raises whatever its MLIR passes raise.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConversionError(f"TFLiteConverter {tf.__version__}: {lines[0][:300]}") from error
+        raise ConversionError(f"TFLiteConverter {tf.__version__}: {in_one_line(error)}") from error
 
 
 def _buffers_left() -> AbstractContextManager[None]:

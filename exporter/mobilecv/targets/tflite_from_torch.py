@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mobilecv.captures import TorchProgram
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.spec import Contract
 
 
@@ -29,9 +29,8 @@ def from_torch(program: TorchProgram, contract: Contract) -> bytes:
         return bytes(litert_torch.convert(module, (image,)).model_content())
     # litert-torch raises whatever its passes raise.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConversionError(
-            f"litert-torch {litert_torch.__version__}: {lines[0][:300]}"
+            f"litert-torch {litert_torch.__version__}: {in_one_line(error)}"
         ) from error
 
 
