@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mobilecv.targets.replacing import replaced
+from mobilecv.replacing import replaced
 
 
 def test_what_another_version_does_not_have_is_left_alone() -> None:

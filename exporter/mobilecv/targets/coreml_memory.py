@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilecv.captures.tensorflow import tensorflow_module
-from mobilecv.targets.replacing import replaced
+from mobilecv.replacing import replaced
 
 LARGE: Final = 1 << 20
 """Bytes from which on a weight is kept from being copied."""

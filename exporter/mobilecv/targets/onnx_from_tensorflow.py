@@ -9,8 +9,8 @@ from typing import Any, Final
 from mobilecv.captures import TensorFlowGraph
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
+from mobilecv.replacing import replaced
 from mobilecv.targets.onnx_large_weights import put_back, take_out
-from mobilecv.targets.replacing import replaced
 from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.spec import Contract
 

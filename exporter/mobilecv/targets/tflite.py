@@ -17,10 +17,10 @@ from mobilecv.quantisation import tflite as quantisation
 from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
 from mobilecv.quantisation.rescue.record import Record
+from mobilecv.replacing import replaced
 from mobilecv.targets import tflite_large_weights as large_weights
 from mobilecv.targets import tflite_metadata
 from mobilecv.targets.base import Job, Target, tensor_of_scores
-from mobilecv.targets.replacing import replaced
 from mobilecv.targets.tflite_from_torch import from_torch
 from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE

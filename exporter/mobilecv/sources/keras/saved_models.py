@@ -141,9 +141,7 @@ def _frozen_function(path: Path, signature: str) -> SignatureNetwork:
     traced = tensorflow.function(lambda image: function(**{key: image})[wanted], autograph=False)
     frozen = freeze(traced.get_concrete_function(spec))
     return SignatureNetwork(
-        definition=frozen.graph.as_graph_def(),
-        inputs=tuple(frozen.inputs),
-        outputs=tuple(frozen.outputs),
+        definition=frozen.definition, inputs=frozen.inputs, outputs=frozen.outputs
     )
 
 

@@ -1,4 +1,4 @@
-"""Gives attributes of a converter other values for the time of one conversion."""
+"""Gives attributes of a framework other values for a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 def replaced(owner: Any, values: Mapping[str, Any]) -> Iterator[None]:
     """Give attributes other values, as far as all of them are there.
 
-    Where an owner does not have them all, as another version of a converter may not, none is given.
+    Where an owner does not have them all, as another version of a framework may not, none is given.
 
     Args:
         owner: A module or a class; None for one that is not there.
