@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from benchmarks.int8.bars import bars
@@ -37,7 +38,7 @@ def document(reports: Sequence[Report]) -> str:
         "`Optimize.DEFAULT` and a representative dataset, ai-edge-quantizer with the recipe "
         "`static_wi8_ai8`, onnxruntime with `quantize_static`, and once more with `per_channel`. "
         + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _TOOLS)
-        + f"; {platform.system()} {platform.machine()}.",
+        + f"; {_machine()}.",
         "*agreement*: photos with the float source's top-1; *ties apart*: the same without "
         "near-ties, photos between whose two labels the source hardly decides (0.1 in "
         "probability). *max Δp*: the largest difference of a probability; *mean Δp*: each photo's "
@@ -55,6 +56,16 @@ def document(reports: Sequence[Report]) -> str:
     for report in reports:
         parts.extend(_section(report))
     return "\n\n".join(parts) + "\n"
+
+
+def _machine() -> str:
+    """The system, and what decides how ONNX Runtime multiplies signed weights on x86."""
+    words = f"{platform.system()} {platform.machine()}"
+    flags = Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not flags.exists():
+        return words
+    has_vnni = "vnni" in flags.read_text(encoding="utf-8")
+    return words + (" with VNNI" if has_vnni else " without VNNI")
 
 
 def _section(report: Report) -> Iterator[str]:

@@ -67,6 +67,8 @@ class Result:
     """Of the conversion in its worker."""
     peak_memory: int
     """Of the target's worker process up to then, in bytes."""
+    source_peak_memory: int
+    """Of the process that opens the source, in bytes."""
     source_bytes: int
     bytes: int
     """Of the artifact; 0 if there is none."""
@@ -188,6 +190,7 @@ def _check_targets(
             reason="; ".join(reasons),
             seconds=report.get("seconds", {}).get(target, 0.0),
             peak_memory=report.get("peak_memory_bytes", {}).get(target, 0),
+            source_peak_memory=report.get("peak_memory_bytes", {}).get("source", 0),
             source_bytes=source.stat().st_size,
             bytes=entries[target]["bytes"] if target in entries else 0,
             figures=figures,

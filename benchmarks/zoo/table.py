@@ -70,8 +70,8 @@ def document(results: Sequence[Result], *, photos: bool) -> str:
         "file that a target is made from.",
         _matrix(results, lambda result: f"{result.seconds:.0f}").markdown(),
         "## Peak memory of the conversion, MB",
-        "Of the larger of the two processes that make a format's targets, imports with it; *bar*: "
-        "six times the source file, and 1500.",
+        "Of the process that opens the source, and of the larger of the two that make a format's "
+        "targets, imports with them; *bar*: six times the source file, and 1500.",
         _memory(results).markdown(),
         "## Size, MB",
         _matrix(results, lambda result: f"{result.bytes / _MB:.3g}").markdown(),
@@ -118,6 +118,7 @@ def _memory(results: Sequence[Result]) -> Table:
     return _table(
         results,
         {
+            "source": _first(lambda result: f"{result.source_peak_memory / _MB:.0f}"),
             **{format_: _peak(format_) for format_ in formats},
             "bar": _first(lambda result: f"{(6 * result.source_bytes + 1.5e9) / _MB:.0f}"),
         },

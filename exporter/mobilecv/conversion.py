@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mobilecv.lean_workers import lean, return_large_blocks, unused_by_converter
 from mobilecv.progress import Progress
+from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets import TARGETS, Job, Target
 from mobilecv_runtime.child import Child
@@ -32,8 +33,13 @@ class Conversion:
     seconds: float
     peak_memory: int
     """Of the worker process up to then, in bytes."""
-    rescue: Record | None = None
-    """What was done to rescue an int8 artifact; None if nothing had to be."""
+    findings: Findings | None = None
+    """What the calibration photos showed; None if it takes none."""
+
+    @property
+    def rescue(self) -> Record | None:
+        """What was done to rescue an int8 artifact; None if nothing had to be."""
+        return self.findings.rescue if self.findings else None
 
 
 class Converter:
@@ -43,7 +49,7 @@ class Converter:
         """Set the process up for arrays that are large and short-lived."""
         return_large_blocks()
 
-    def convert(self, target: str, job: Job) -> Record | None:
+    def convert(self, target: str, job: Job) -> Findings | None:
         """Write one artifact; see `Target.convert`."""
         return TARGETS[target].convert(job)
 
@@ -101,7 +107,7 @@ class _Family:
     def convert(self, target: Target, job: Job, done: dict[str, Conversion]) -> Conversion:
         started, self._current = time.perf_counter(), target.id
         error = self._base_error(target, done)
-        memory, rescue = 0, None
+        memory, findings = 0, None
         if error is None:
             try:
                 if self._child is None:
@@ -114,7 +120,7 @@ class _Family:
                         timeout_s=self._timeout_s,
                         told=lambda text: self._progress.within(self._current, text),
                     )
-                rescue = self._child.call("convert", target.id, job)
+                findings = self._child.call("convert", target.id, job)
             except MobileCVError as raised:
                 error = raised
             memory = self._child.peak_memory if self._child else 0
@@ -126,7 +132,7 @@ class _Family:
             error=error,
             seconds=time.perf_counter() - started,
             peak_memory=memory,
-            rescue=rescue,
+            findings=findings,
         )
 
     def _base_error(self, target: Target, done: dict[str, Conversion]) -> MobileCVError | None:

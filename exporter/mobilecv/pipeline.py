@@ -22,7 +22,7 @@ from mobilecv.lean_workers import lean, unused_by_source
 from mobilecv.options import ModelOptions, Resolved, find_labels, resolve
 from mobilecv.photosets import CalibrationSet, PhotoSet, calibration_set, golden_set
 from mobilecv.progress import SILENT, Progress
-from mobilecv.quantisation.coverage import Coverage, CoverageMeter
+from mobilecv.quantisation.coverage import Coverage
 from mobilecv.quantisation.rescue.ladder import FEWEST_PHOTOS
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.reopening import recorded
@@ -199,7 +199,7 @@ def export(
         if failures:
             _keep_log(writer, log)
         _raise_if_all_failed(wanted)
-        coverage = _coverage(conversions, calibration_file, log)
+        coverage = _coverage(conversions)
         if coverage is not None and coverage.note is not None:
             progress.note(coverage.note)
             notes = (*notes, coverage.note)
@@ -382,19 +382,10 @@ def _artifact_entry(
     )
 
 
-def _coverage(conversions: Sequence[Conversion], photos: Path | None, log: Path) -> Coverage | None:
-    """How steady the ranges of the int8 artifacts are; None if there are none."""
-    bases = {
-        each.target.starts_from
-        for each in conversions
-        if each.target.needs_calibration and not each.error
-    }
-    floats = [each.path for each in conversions if each.target.id in bases]
-    if photos is None or not floats:
-        return None
-    with Child(CoverageMeter, log=log) as child:
-        measured: Coverage | None = child.call("measure", floats[0], photos)
-    return measured
+def _coverage(conversions: Sequence[Conversion]) -> Coverage | None:
+    """How steady the ranges of the first int8 artifact are; None if there is none."""
+    found = (each.findings.coverage for each in conversions if each.findings)
+    return next((each for each in found if each), None)
 
 
 def _calibration_entry(

@@ -12,12 +12,12 @@ from typing import Final
 
 import jsonschema
 import numpy as np
-import onnx
 import pytest
 
 import mobilecv_runtime
 from digits_images import draw_digits
 from mobilecv.quantisation import tflite as tflite_quantisation
+from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork, Kind, Layer, Weights
 from mobilecv.quantisation.networks.onnx import OnnxNetwork
@@ -69,19 +69,21 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tflite(folder: Path, name: str) -> tuple[TfliteNetwork, bytes]:
     model = without_files((folder / f"{name}.tflite").read_bytes())
     network = TfliteNetwork(model)
-    return network, plain_int8(network, CALIBRATION)
+    return network, plain_int8(network, CALIBRATION).model
 
 
 def onnx_(folder: Path, name: str) -> tuple[OnnxNetwork, bytes]:
-    network = OnnxNetwork.of(onnx.load(str(folder / f"{name}.onnx")))
-    return network, plain_int8(network, CALIBRATION)
+    network = OnnxNetwork.of(folder / f"{name}.onnx")
+    return network, plain_int8(network, CALIBRATION).model
 
 
 FORMATS: Final = {"tflite": tflite, "onnx": onnx_}
 
 
-def twin(network: FloatNetwork) -> FloatFile:
-    return FloatFile(model=network.to_bytes(), suffix=network.suffix)
+def twin(network: FloatNetwork, folder: Path) -> FloatFile:
+    path = folder / f"twin{network.suffix}"
+    path.write_bytes(network.to_bytes())
+    return FloatFile(path=path)
 
 
 def agreement(network: FloatNetwork, model: bytes) -> float:
@@ -100,22 +102,25 @@ def agreement(network: FloatNetwork, model: bytes) -> float:
         *(("onnx", name) for name in ("badly-scaled", "hard-swish", "swish")),
     ],
 )
-def test_what_plain_int8_breaks_is_rescued(format_: str, name: str, fragile: Path) -> None:
+def test_what_plain_int8_breaks_is_rescued(
+    format_: str, name: str, fragile: Path, tmp_path: Path
+) -> None:
     network, plain = FORMATS[format_](fragile, name)
     assert agreement(network, plain) < 0.9
-    made = quantised(network, twin(network), CALIBRATION, GOLDEN)
-    assert made.record is not None
-    assert made.record.kept.agrees, made.record.summary
-    assert FIXED_BY[name] in made.record.kept.words
-    assert made.record.kept is made.record.trials[-1]  # Nothing larger was tried.
+    made = quantised(network, twin(network, tmp_path), CALIBRATION, GOLDEN)
+    record = made.findings.rescue
+    assert record is not None
+    assert record.kept.agrees, record.summary
+    assert FIXED_BY[name] in record.kept.words
+    assert record.kept is record.trials[-1]  # Nothing larger was tried.
     assert agreement(network, made.model) >= 0.97
     assert_little_is_in_float(network, made)
 
 
 def assert_little_is_in_float(network: FloatNetwork, made: Made) -> None:
-    assert made.record is not None
+    assert made.findings.rescue is not None
     work = {layer.name: layer.multiply_adds for layer in network.layers}
-    in_float = sum(work[name] for name in made.record.kept.in_float)
+    in_float = sum(work[name] for name in made.findings.rescue.kept.in_float)
     assert in_float <= LARGEST_FLOAT_SHARE * sum(work.values())
     if network.suffix == ".tflite":
         share = tflite_census(EditableTflite.of(made.model)).integer_share
@@ -123,34 +128,35 @@ def assert_little_is_in_float(network: FloatNetwork, made: Made) -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_what_int8_cannot_hold_is_said(format_: str, fragile: Path) -> None:
+def test_what_int8_cannot_hold_is_said(format_: str, fragile: Path, tmp_path: Path) -> None:
     network, _ = FORMATS[format_](fragile, "hopeless")
-    made = rescue(network, CALIBRATION, GOLDEN)
-    assert made.record is not None
-    assert "int8 cannot hold this network: agreement" in made.record.summary
-    assert made.record.summary.endswith(f"use {format_}-fp16")
-    assert made.record.to_json()["outcome"] == "not rescued"
-    assert {trial.step for trial in made.record.trials} >= {"plain", "ranges", "layers in float"}
-    nearest = min(trial.divergence for trial in made.record.trials)
-    assert made.record.kept.divergence <= nearest / 0.9  # What gains less than a tenth is left.
+    _, record = rescue(network, twin(network, tmp_path), CALIBRATION, GOLDEN)
+    assert "int8 cannot hold this network: agreement" in record.summary
+    assert record.summary.endswith(f"use {format_}-fp16")
+    assert record.to_json()["outcome"] == "not rescued"
+    assert {trial.step for trial in record.trials} >= {"plain", "ranges", "layers in float"}
+    nearest = min(trial.divergence for trial in record.trials)
+    assert record.kept.divergence <= nearest / 0.9  # What gains less than a tenth is left.
 
 
-def test_a_file_that_agrees_stays_as_it_is(fragile: Path) -> None:
+def test_a_file_that_agrees_stays_as_it_is(fragile: Path, tmp_path: Path) -> None:
     network, _ = tflite(fragile, "badly-scaled")
     mended = equalised(network, network.observe(CALIBRATION))
     assert mended is not None
-    made = quantised(mended, twin(network), CALIBRATION, GOLDEN)
-    assert made == Made(model=plain_int8(mended, CALIBRATION), record=None)
+    made = quantised(mended, twin(network, tmp_path), CALIBRATION, GOLDEN)
+    plain = plain_int8(mended, CALIBRATION)
+    findings = Findings(coverage=plain.coverage, rescue=None)
+    assert made == Made(model=plain.model, findings=findings)
 
 
 @pytest.mark.parametrize(
     ("photos", "golden"), [(CALIBRATION, None), (CALIBRATION[: FEWEST_PHOTOS - 1], GOLDEN)]
 )
 def test_without_leave_or_photos_nothing_is_rescued(
-    photos: UInt8Array, golden: UInt8Array | None, fragile: Path
+    photos: UInt8Array, golden: UInt8Array | None, fragile: Path, tmp_path: Path
 ) -> None:
     network, _ = tflite(fragile, "badly-scaled")
-    assert quantised(network, twin(network), photos, golden).record is None
+    assert quantised(network, twin(network, tmp_path), photos, golden).findings.rescue is None
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -277,7 +283,7 @@ def test_what_the_answer_is_read_from_is_never_clipped() -> None:
     body = [dense("a", "image"), dense("logits", "a"), plain_layer("flat", "moving", "logits")]
     values = np.append(np.random.default_rng(0).normal(size=20000), 40).astype(np.float32)
     observed = {
-        name: Observed(name, low=float(values.min()), high=40.0, values=[values])
+        name: Observed(name, [float(values.min())], [40.0], [values])
         for name in ("a", "logits", "flat", "p")
     }
     whole = (float(values.min()), 40.0)

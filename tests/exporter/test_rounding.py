@@ -41,7 +41,7 @@ def network_of(format_: str, bundle: Path) -> TfliteNetwork | OnnxNetwork:
     (path,) = bundle.glob(f"*.{format_}")
     if format_ == "tflite":
         return TfliteNetwork(without_files(path.read_bytes()))
-    return OnnxNetwork.of(onnx.load(str(path)))
+    return OnnxNetwork.of(path)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -72,7 +72,7 @@ def test_patches_times_weights_are_what_the_network_itself_computes(
 def test_the_file_stores_the_very_weights_that_were_worked_out(format_: str, bundle: Path) -> None:
     network = network_of(format_, bundle)
     rounded = rounded_constants(network, PHOTOS)
-    stored = (_in_tflite if format_ == "tflite" else _in_onnx)(plain_int8(network, PHOTOS))
+    stored = (_in_tflite if format_ == "tflite" else _in_onnx)(plain_int8(network, PHOTOS).model)
     layers = [layer for layer in network.layers if layer.weights]
     assert len(stored) == len(layers) == len(rounded)
     for layer, found in zip(layers, stored, strict=True):
@@ -105,14 +105,44 @@ def _in_onnx(model: bytes) -> list[NDArray[Any]]:
     for node in graph.node:
         if node.op_type in ("Conv", "Gemm", "MatMul"):
             maker = makers[node.input[1]]
-            levels, scales = values[maker.input[0]], values[maker.input[1]]
-            assert levels.dtype == np.int8
+            levels, scales, zeros = (values[name] for name in maker.input)
+            assert levels.dtype == np.uint8
+            assert (zeros == 128).all()
             axis = next((each.i for each in maker.attribute if each.name == "axis"), 1)
             shape = [1] * levels.ndim
             if scales.ndim:
                 shape[axis] = -1
-            found.append(levels * scales.reshape(shape))
+            found.append((levels.astype(np.int16) - 128) * scales.reshape(shape))
     return found
+
+
+def test_onnx_runtime_computes_int8_without_clipping_sums(tmp_path: Path) -> None:
+    # Bright pixels times large weights: two such products do not fit into 16 bits.
+    helper, types = onnx.helper, onnx.TensorProto
+    kernel = np.full((4, 3, 3, 3), 0.01, np.float32) * np.arange(1, 5)[:, None, None, None]
+    constants = {"kernel": kernel.astype(np.float32), "bias": np.zeros(4, np.float32)}
+    nodes = [
+        helper.make_node("Cast", ["image"], ["values"], to=types.FLOAT),
+        helper.make_node("Transpose", ["values"], ["channels"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["channels", "kernel", "bias"], ["sums"], kernel_shape=[3, 3]),
+        helper.make_node("GlobalAveragePool", ["sums"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bright",
+        [helper.make_tensor_value_info("image", types.UINT8, ["batch", 8, 8, 3])],
+        [helper.make_tensor_value_info("scores", types.FLOAT, ["batch", 4])],
+        [onnx.numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    path = tmp_path / "bright.onnx"
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    photos = np.random.default_rng(0).integers(200, 256, (8, 8, 8, 3), np.uint8)
+    network = OnnxNetwork.of(path)
+    expected = scores_of(network.to_bytes(), ".onnx", photos).scores
+    found = scores_of(plain_int8(network, photos).model, ".onnx", photos).scores
+    np.testing.assert_allclose(found, expected, rtol=0.02)
 
 
 def error(change: NDArray[Any], inputs: NDArray[Any]) -> float:
@@ -214,7 +244,7 @@ def assert_biases_are_kept(network: FloatNetwork, photos: NDArray[np.uint8]) -> 
     expected = scores_of(spoilt.to_bytes(), network.suffix, photos).scores
     without = network.with_constants({layer.weights.slot: values})
     moved = np.abs(scores_of(without.to_bytes(), network.suffix, photos).scores - expected).max()
-    found = scores_of(plain_int8(spoilt, photos), network.suffix, photos).scores
+    found = scores_of(plain_int8(spoilt, photos).model, network.suffix, photos).scores
     assert np.abs(found - expected).max() < 0.1 * moved
 
 
@@ -233,7 +263,7 @@ def test_a_global_average_has_a_scale_of_its_own_in_tflite(pooled: Path) -> None
     plain = without_files(path.read_bytes())
     network = TfliteNetwork.of(plain)
     assert_the_same_answers(network, plain)
-    graph = TfliteGraph.parse(plain_int8(network, PHOTOS[:, :16, :16]), origin="the file")
+    graph = TfliteGraph.parse(plain_int8(network, PHOTOS[:, :16, :16]).model, origin="the file")
     scales = {
         graph.op_name(op): [
             float(graph.tensors[index].quantization.scale[0])
@@ -248,9 +278,9 @@ def test_a_global_average_has_a_scale_of_its_own_in_tflite(pooled: Path) -> None
 
 def test_a_global_average_has_a_scale_of_its_own_in_onnx(pooled: Path) -> None:
     (path,) = pooled.glob("*.onnx")
-    network = OnnxNetwork.of(onnx.load(str(path)))
+    network = OnnxNetwork.of(path)
     assert_the_same_answers(network, path.read_bytes())
-    graph = onnx.load_from_string(plain_int8(network, PHOTOS[:, :16, :16])).graph
+    graph = onnx.load_from_string(plain_int8(network, PHOTOS[:, :16, :16]).model).graph
     constants = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
     readers = {name: node for node in graph.node for name in node.input}

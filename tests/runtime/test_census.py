@@ -112,7 +112,7 @@ def test_vgg16_as_published() -> None:
         ("digits-int8.tflite", "int8", {"integer": 1}, "int8 per-channel"),
         ("digits.onnx", "float32", {"float32": 1}, "float32"),
         ("digits-fp16.onnx", "float16", {"float16": 1}, "float16"),
-        ("digits-int8.onnx", "int8", {"integer": 1}, "int8 per-channel"),
+        ("digits-int8.onnx", "int8", {"integer": 1}, "uint8 per-channel"),
     ],
 )
 def test_every_artifact_is_called_what_it_is(

@@ -25,7 +25,7 @@ LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
         ("digits-int8.tflite", "uint8 1x32x32x3, scale 1, zero point 0", "CONV_2D", "int8"),
         ("digits.onnx", "uint8", "Conv", "float"),
         ("digits-fp16.onnx", "uint8", "Conv", "float16"),
-        ("digits-int8.onnx", "uint8", "DequantizeLinear", "int8"),
+        ("digits-int8.onnx", "uint8", "DequantizeLinear", "uint8"),
     ],
 )
 def test_every_artifact_tells_what_it_holds(

@@ -6,15 +6,14 @@ the same, the sample has shown what there is; where they still differ, more phot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilecv_runtime.errors import ConversionError, guest
-from mobilecv_runtime.spec import UInt8Array
+from mobilecv.quantisation.ranges import Observed
 
 _SPLITS: Final = 8
 _MOVING: Final = 0.06
@@ -60,6 +59,15 @@ class Coverage:
         return asdict(self)
 
 
+def extremes_of(observed: Mapping[str, Observed]) -> Extremes:
+    """What was seen of a network's tensors while it ran on photos."""
+    return Extremes(
+        names=tuple(observed),
+        low=np.array([each.lows for each in observed.values()], np.float32).T,
+        high=np.array([each.highs for each in observed.values()], np.float32).T,
+    )
+
+
 def coverage(extremes: Extremes) -> Coverage | None:
     """Compare the ranges on halves of the photos with those on all.
 
@@ -87,77 +95,3 @@ def coverage(extremes: Extremes) -> Coverage | None:
         worst=float(moved.max()),
         worst_tensor=str(np.array(extremes.names)[used][moved.argmax()]),
     )
-
-
-class CoverageMeter:
-    """Lives in a worker process and runs the float network there."""
-
-    def measure(self, model: Path, photos: Path) -> Coverage | None:
-        """The coverage of calibration photos on a float artifact.
-
-        Args:
-            model: A float `.tflite` or `.onnx` file with raw pixels as its input.
-            photos: An `.npy` file, (count, height, width, channels), uint8.
-        """
-        pixels = np.load(photos, mmap_mode="r")
-        observe = tflite_extremes if model.suffix == ".tflite" else onnx_extremes
-        return coverage(observe(model, pixels))
-
-
-def tflite_extremes(model: Path, pixels: UInt8Array) -> Extremes:
-    """The extremes of every float tensor of a float `.tflite` model."""
-    litert = guest("ai_edge_litert.interpreter", extra="tflite")
-    interpreter = litert.Interpreter(
-        model_path=str(model),
-        experimental_preserve_all_tensors=True,
-        # XNNPACK would hide the tensors between the operations that it fuses.
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    (image,) = interpreter.get_input_details()
-    made = {int(index) for op in interpreter._get_ops_details() for index in op["outputs"]}
-    tensors = [
-        tensor
-        for tensor in interpreter.get_tensor_details()
-        if tensor["index"] in made and tensor["dtype"] == np.float32
-    ]
-    ranges = np.zeros((len(pixels), len(tensors), 2), np.float32)
-    for number, photo in enumerate(pixels):
-        interpreter.set_tensor(image["index"], photo[None].astype(np.float32))
-        interpreter.invoke()
-        for column, tensor in enumerate(tensors):
-            values = interpreter.get_tensor(tensor["index"])
-            ranges[number, column] = values.min(), values.max()
-    names = tuple(str(tensor["name"]) for tensor in tensors)
-    return Extremes(names=names, low=ranges[..., 0], high=ranges[..., 1])
-
-
-def onnx_extremes(model: Path, pixels: UInt8Array) -> Extremes:
-    """The extremes of every float tensor of a float `.onnx` model."""
-    onnx = guest("onnx", extra="onnx")
-    runtime = guest("onnxruntime", extra="onnx")
-    loaded = onnx.load(str(model))
-    made = [name for node in loaded.graph.node for name in node.output if name]
-    del loaded.graph.output[:]
-    loaded.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    # Fusing would remove the tensors that are asked for.
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = runtime.InferenceSession(
-            loaded.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    # onnxruntime's errors share no base class but Exception.
-    except Exception as error:
-        raise ConversionError(f"onnxruntime, for the value ranges: {error}") from error
-    kept = [value.name for value in session.get_outputs() if value.type == "tensor(float)"]
-    image = session.get_inputs()[0].name
-    ranges = np.array(
-        [
-            [(values.min(), values.max()) for values in session.run(kept, {image: photo[None]})]
-            for photo in pixels
-        ],
-        np.float32,
-    )
-    return Extremes(names=tuple(kept), low=ranges[..., 0], high=ranges[..., 1])

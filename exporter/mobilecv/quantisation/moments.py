@@ -17,7 +17,7 @@ from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Layer
 from mobilecv.quantisation.ranges import Observed
 from mobilecv_runtime.spec import UInt8Array
 
-Measured: TypeAlias = tuple[Layer, list[NDArray[np.float64]]]
+Measured: TypeAlias = tuple[Layer, list[NDArray[np.float32]]]
 """A layer and its moments, see `Moments.blocks`."""
 
 MOST_INPUTS: Final = 4096
@@ -28,9 +28,9 @@ _FEWEST_POSITIONS: Final = 64
 """Of a photo, as far as the tensor has as many."""
 _MOST_BYTES: Final = 1 << 29
 """Of the moments that are held at one time; a network with more is run several times."""
-_MOST_LAYER_BYTES: Final = 1 << 29
+_MOST_LAYER_BYTES: Final = 1 << 28
 """Of the moments of one layer: a dense layer behind the 131,072 values of a flattened image, in
-blocks of 4096, would take 4.3 GB."""
+blocks of 4096, would take 2.1 GB."""
 _FEWEST_INPUTS: Final = 128
 _WAITING_BYTES: Final = 1 << 22
 """Of a layer's inputs that wait to be multiplied, and"""
@@ -40,7 +40,7 @@ _ALL_WAITING_BYTES: Final = 1 << 28
 
 def block_size(inputs: int) -> int:
     """How many of a layer's inputs are looked at together, as far as time and memory allow."""
-    affordable = max(_MOST_LAYER_BYTES // (8 * inputs), _FEWEST_INPUTS)
+    affordable = max(_MOST_LAYER_BYTES // (4 * inputs), _FEWEST_INPUTS)
     return min(inputs, MOST_INPUTS, affordable)
 
 
@@ -58,7 +58,7 @@ class Moments:
         self._weights, self._most, self._most_waiting = weights, most, most_waiting
         # Every layer draws alike, however many are measured in one run.
         self._random = np.random.default_rng(0)
-        self._sums: list[NDArray[np.float64]] = []
+        self._sums: list[NDArray[np.float32]] = []
         self._waiting: list[Floats] = []
 
     def add(self, values: Floats) -> None:
@@ -71,7 +71,7 @@ class Moments:
         if sum(each.nbytes for each in self._waiting) > self._most_waiting:
             self._multiply()
 
-    def blocks(self) -> list[NDArray[np.float64]]:
+    def blocks(self) -> list[NDArray[np.float32]]:
         """For each block of inputs the sums of products, (groups, inputs + 1, inputs + 1)."""
         if self._waiting:
             self._multiply()
@@ -89,7 +89,7 @@ class Moments:
             if number < len(self._sums):
                 self._sums[number] += products
             else:
-                self._sums.append(products.astype(np.float64))
+                self._sums.append(products)
 
 
 class Part:
@@ -222,7 +222,7 @@ def _parts(network: FloatNetwork, photos: int, beside: int = 0) -> Iterator[Part
         if layer.weights is None or layer.weights.order is None:
             continue
         inputs = _inputs(network, layer)
-        size = 8 * layer.weights.groups * inputs * block_size(inputs)
+        size = 4 * layer.weights.groups * inputs * block_size(inputs)
         if batch and held + size > _MOST_BYTES:
             yield Part(network, batch, photos)
             batch, held = [], 0

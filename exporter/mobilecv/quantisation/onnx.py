@@ -26,7 +26,8 @@ def to_float16(model: Any) -> Any:
 def to_int8(model: Any, ranges: Mapping[str, Range], in_float: Collection[str]) -> Any:
     """Quantise weights (per channel) and activations to int8 as QDQ pairs.
 
-    The head stays in float32, so that small probabilities are not rounded to zero.
+    The head stays in float32, so that small probabilities are not rounded to zero. Weights are
+    symmetric, and stored as uint8 with the zero point 128.
 
     Args:
         model: What `folded` gave.
@@ -42,11 +43,13 @@ def to_int8(model: Any, ranges: Mapping[str, Range], in_float: Collection[str]) 
         name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
         for name, (low, high) in ranges.items()
     }
-    return _quantise(model, _Blank(image), [*head_nodes(model), *in_float], overrides)
+    made = _quantise(model, _Blank(image), [*head_nodes(model), *in_float], overrides)
+    _store_weights_unsigned(made)
+    return made
 
 
-def folded(model: Any) -> Any:
-    """The model with batch normalisation folded into the convolutions.
+def folded(source: Path) -> Any:
+    """The model of a file with batch normalisation folded into the convolutions.
 
     Left apart, each of its steps is quantised anew: on the MLPerf Tiny ResNet8 that cost 4.5 points
     of agreement.
@@ -57,8 +60,7 @@ def folded(model: Any) -> Any:
     onnx = guest("onnx", extra="onnx")
     shapes = guest("onnxruntime.quantization.shape_inference", extra="onnx")
     with tempfile.TemporaryDirectory() as folder:
-        source, fused = Path(folder, "float.onnx"), Path(folder, "fused.onnx")
-        source.write_bytes(model.SerializeToString())
+        fused = Path(folder, "fused.onnx")
         with _quantiser_errors():
             shapes.quant_pre_process(str(source), str(fused))
         return onnx.load(str(fused))
@@ -85,6 +87,27 @@ def _quantise(
                 extra_options={"TensorQuantOverrides": dict(overrides)},
             )
         return onnx.load(str(output))
+
+
+def _store_weights_unsigned(model: Any) -> None:
+    """Store int8 weights as uint8, every level and zero point 128 higher: the same values.
+
+    On x86 processors without VNNI, ONNX Runtime multiplies uint8 by int8 two pairs at a time into
+    16 bits, and clips the sum (https://onnxruntime.ai/docs/performance/model-optimizations/
+    quantization.html, "When and why do I need to try U8U8?"). On an AMD EPYC with AVX2, a
+    MobileNetV2 agreed with its source on 32 % of 60 photos so, and on 72 % with unsigned weights,
+    as it does when computed exactly; it took 11.4 ms instead of 8.4.
+    """
+    onnx = guest("onnx", extra="onnx")
+    constants = {each.name: each for each in model.graph.initializer}
+    for node in model.graph.node:
+        values = constants.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if values is None or values.data_type != onnx.TensorProto.INT8:
+            continue
+        for constant in (values, constants[node.input[2]]):
+            levels = onnx.numpy_helper.to_array(constant).astype(np.int16) + 128
+            unsigned = onnx.numpy_helper.from_array(levels.astype(np.uint8), constant.name)
+            constant.CopyFrom(unsigned)
 
 
 @contextmanager

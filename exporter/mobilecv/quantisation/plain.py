@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from mobilecv.quantisation.coverage import Coverage, coverage, extremes_of
 from mobilecv.quantisation.moments import observed_and_measured
 from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork
@@ -10,20 +13,29 @@ from mobilecv.quantisation.rounding import rounded_by, with_rounded
 from mobilecv_runtime.spec import UInt8Array
 
 
-def plain_int8(network: FloatNetwork, photos: UInt8Array) -> bytes:
+@dataclass(frozen=True, kw_only=True)
+class Plain:
+    """Plain int8."""
+
+    model: bytes
+    """The file: uint8 image in, float32 scores out."""
+    coverage: Coverage | None
+    """How steady the ranges are; None if the photos are too few to tell."""
+
+
+def plain_int8(network: FloatNetwork, photos: UInt8Array) -> Plain:
     """Quantise weights (per channel) and activations to int8.
 
     Args:
         network: The float network.
         photos: (count, height, width, channels), uint8: the calibration set.
 
-    Returns:
-        The int8 file: uint8 image in, float32 scores out.
-
     Raises:
         ConversionError: If a quantiser fails, or a tensor takes NaN or infinity.
     """
     observed, moments = observed_and_measured(network, photos)
     ranges = network_ranges(network, USUAL_RULE, observed)
+    steadiness = coverage(extremes_of(observed))
+    del observed
     rounded = with_rounded(network, rounded_by(network, moments), ())
-    return rounded.quantised(ranges, ())
+    return Plain(model=rounded.quantised(ranges, ()), coverage=steadiness)

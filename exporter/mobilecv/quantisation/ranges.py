@@ -1,4 +1,4 @@
-"""The value ranges of a float `.tflite` model's tensors on photos, and where to clip them.
+"""The value ranges of a float network's tensors on photos, and where to clip them.
 
 A range that covers every outlier makes the steps of int8 coarse for all other values; one that is
 too narrow clips. The range chosen by default makes the mean squared error of rounding and clipping
@@ -8,16 +8,14 @@ arXiv 2106.08295, section 3.1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilecv_runtime.child import tell
-from mobilecv_runtime.errors import ConversionError, guest
-from mobilecv_runtime.spec import UInt8Array
+from mobilecv_runtime.errors import ConversionError
 
 Range: TypeAlias = tuple[float, float]
 """(low, high), around or beside 0, as zero must be one of the levels."""
@@ -49,22 +47,33 @@ class Observed:
     """What one tensor held on the photos."""
 
     name: str
-    low: float = np.inf
-    high: float = -np.inf
+    lows: list[float] = field(default_factory=list)
+    """The smallest value on each photo."""
+    highs: list[float] = field(default_factory=list)
+    """The largest value on each photo."""
     values: list[NDArray[np.float32]] = field(default_factory=list)
     """A sample of its values."""
     channel_peaks: NDArray[np.float32] | None = None
     """(channels,), the largest |value| of each."""
     channel_sums: NDArray[np.float64] | None = None
     """(channels,), over photos of the mean over all positions."""
-    photos: int = 0
+
+    @property
+    def low(self) -> float:
+        """The smallest value of all."""
+        return min(self.lows)
+
+    @property
+    def high(self) -> float:
+        """The largest value of all."""
+        return max(self.highs)
 
     @property
     def channel_means(self) -> NDArray[np.float64]:
         """(channels,), over all photos and positions."""
         if self.channel_sums is None:
             raise ValueError(f"{self.name} was never observed")
-        return self.channel_sums / self.photos
+        return self.channel_sums / len(self.lows)
 
     def add(
         self, values: NDArray[np.float32], channel_axis: int, random: np.random.Generator
@@ -74,73 +83,24 @@ class Observed:
         Raises:
             ConversionError: If it is NaN or infinity.
         """
-        self.low = min(self.low, float(values.min()))
-        self.high = max(self.high, float(values.max()))
-        if not np.isfinite(values.min() + values.max()):
+        values = np.atleast_1d(values)
+        others = tuple(axis for axis in range(values.ndim) if axis != channel_axis % values.ndim)
+        lows, highs = values.min(axis=others), values.max(axis=others)
+        if not np.isfinite(lows.min() + highs.max()):
             raise ConversionError(f"the model gives NaN or infinity in {self.name}")
-        axis = channel_axis % values.ndim if values.ndim else 0
-        channels = np.moveaxis(np.atleast_1d(values), axis, -1)
-        channels = channels.reshape(-1, channels.shape[-1])
-        peaks, means = np.abs(channels).max(axis=0), channels.mean(axis=0, dtype=np.float64)
+        self.lows.append(float(lows.min()))
+        self.highs.append(float(highs.max()))
+        peaks = np.maximum(np.abs(lows), np.abs(highs))
+        means = values.mean(axis=others, dtype=np.float64)
         if self.channel_peaks is None or self.channel_sums is None:
             self.channel_peaks, self.channel_sums = peaks, means
         else:
             np.maximum(self.channel_peaks, peaks, out=self.channel_peaks)
             self.channel_sums += means
-        self.photos += 1
         flat = values.ravel()
         if flat.size > _VALUES_PER_PHOTO:
             flat = flat[random.integers(0, flat.size, _VALUES_PER_PHOTO)]
         self.values.append(flat)
-
-
-def observe(
-    model: bytes, photos: UInt8Array, watch: Callable[[Any], None] = lambda _: None
-) -> tuple[dict[str, Observed], str]:
-    """Run a float `.tflite` on photos and look at every tensor that an operation makes.
-
-    Args:
-        model: A float `.tflite` with one image input.
-        photos: (count, height, width, channels), uint8.
-        watch: Called with the interpreter after each photo.
-
-    Returns:
-        Tensor name -> what it held, and the name of the image input.
-
-    Raises:
-        ConversionError: If a tensor takes NaN or infinity.
-    """
-    interpreter = _interpreter(model)
-    (image,) = interpreter.get_input_details()
-    made = {int(index) for op in interpreter._get_ops_details() for index in op["outputs"]}
-    indices = {
-        tensor["index"]: Observed(tensor["name"])
-        for tensor in interpreter.get_tensor_details()
-        if tensor["index"] in made and tensor["dtype"] == np.float32
-    }
-    random = np.random.default_rng(0)
-    for _ in _runs(interpreter, photos):
-        for index, tensor in indices.items():
-            tensor.add(interpreter.get_tensor(index), -1, random)
-        watch(interpreter)
-    return {tensor.name: tensor for tensor in indices.values()}, str(image["name"])
-
-
-def watched(model: bytes, photos: UInt8Array) -> Iterator[Any]:
-    """An interpreter of a float `.tflite` that has run on one photo after the other.
-
-    All of its tensors can be looked at until the next photo.
-    """
-    return _runs(_interpreter(model), photos)
-
-
-def _runs(interpreter: Any, photos: UInt8Array) -> Iterator[Any]:
-    (image,) = interpreter.get_input_details()
-    for number, photo in enumerate(photos, 1):
-        tell(f"photo {number} of {len(photos)}")
-        interpreter.set_tensor(image["index"], photo[None].astype(np.float32))
-        interpreter.invoke()
-        yield interpreter
 
 
 RangeRule: TypeAlias = Callable[[NDArray[np.float32], float, float], Range]
@@ -234,15 +194,3 @@ USUAL_RULE: Final = "least squares"
 """With it, the answers of int8 are nearer to the float network's than with minima and maxima: the
 divergence was a tenth to a third smaller on ResNet8 and MobileNetV2, and a tenth larger on
 MobileNetV1 x0.25."""
-
-
-def _interpreter(model: bytes) -> Any:
-    litert = guest("ai_edge_litert.interpreter", extra="tflite")
-    interpreter = litert.Interpreter(
-        model_content=model,
-        experimental_preserve_all_tensors=True,
-        # XNNPACK would hide the tensors between the operations that it fuses.
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    return interpreter

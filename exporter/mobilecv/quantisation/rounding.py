@@ -14,7 +14,7 @@ by 0.031 in probability, rounded like this by 0.007; of MobileNetV1 x0.25 by 0.0
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from mobilecv_runtime.child import tell
 from mobilecv_runtime.spec import UInt8Array
 
 Constants: TypeAlias = Mapping[Slot, Floats]
+Moments: TypeAlias = NDArray[np.floating[Any]]
 
 _DAMPING: Final = 0.1
 """Of the mean second moment, added to each: photos are few beside all that will be seen."""
@@ -83,7 +84,7 @@ def with_rounded(
 
 
 def round_rows(
-    rows: Floats, blocks: Iterable[NDArray[np.float64]], *, has_bias: bool
+    rows: Floats, blocks: Iterable[Moments], *, has_bias: bool
 ) -> tuple[Floats, NDArray[np.float64]]:
     """Round the weights of one layer.
 
@@ -115,8 +116,8 @@ def round_rows(
 
 
 def _round_block(
-    values: NDArray[np.float64], largest: NDArray[np.int64], moments: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values: NDArray[np.float64], largest: NDArray[np.int64], moments: Moments
+) -> tuple[Floats, Floats]:
     """Round to whole numbers.
 
     Args:
@@ -132,34 +133,34 @@ def _round_block(
     strength = np.diagonal(moments, axis1=1, axis2=2)[:, :inputs]
     order = np.argsort(-strength, axis=1, kind="stable")
     places = np.argsort(order, axis=1)
-    factor = _factor(moments, order, strength)
-    given = np.take_along_axis(values, order[:, None], axis=2)
-    left = np.zeros((groups, outputs, len(factor[0])))
+    factor = _factor(moments, order, strength).astype(np.float32)
+    given = np.take_along_axis(values, order[:, None], axis=2).astype(np.float32)
+    left = np.zeros((groups, outputs, len(factor[0])), np.float32)
     left[:, :, :inputs] = given
     inside = (largest >= 0) & (largest < inputs)
     pinned = np.where(
         inside, np.take_along_axis(places, np.clip(largest, 0, inputs - 1), axis=1), -1
     )
-    levels = np.empty_like(values)
+    levels = np.empty_like(given)
     for start in range(0, inputs, _BLOCK):
         stop = min(start + _BLOCK, inputs)
-        errors = np.empty((groups, outputs, stop - start))
-        for index in range(start, stop):
-            now = left[:, :, index]
-            level = np.clip(np.round(now), -LARGEST_WEIGHT, LARGEST_WEIGHT)
-            level = np.where(pinned == index, np.round(given[:, :, index]), level)
-            error = (now - level) / factor[:, None, index, index]
-            following = factor[:, None, index, index + 1 : stop]
-            left[:, :, index + 1 : stop] -= error[:, :, None] * following
-            levels[:, :, index], errors[:, :, index - start] = level, error
-        left[:, :, stop:] -= errors @ factor[:, start:stop, stop:]
+        # With the outputs last, every step works on memory without gaps.
+        now = np.ascontiguousarray(left[:, :, start:stop].transpose(0, 2, 1))
+        errors = np.empty_like(now)
+        for index in range(stop - start):
+            place = start + index
+            level = np.clip(np.round(now[:, index]), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+            level = np.where(pinned == place, np.round(given[:, :, place]), level)
+            error = (now[:, index] - level) / factor[:, place, place, None]
+            following = factor[:, place, place + 1 : stop, None]
+            now[:, index + 1 :] -= following * error[:, None]
+            levels[:, :, place], errors[:, index] = level, error
+        left[:, :, stop:] -= errors.transpose(0, 2, 1) @ factor[:, start:stop, stop:]
     back = np.take_along_axis(levels, places[:, None], axis=2)
     return back, left[:, :, inputs:].sum(axis=2)
 
 
-def _factor(
-    moments: NDArray[np.float64], order: NDArray[np.int64], strength: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _factor(moments: Moments, order: NDArray[np.int64], strength: Moments) -> NDArray[np.float64]:
     """The upper Cholesky factor of the inverse moments, inputs in the order of rounding."""
     groups, inputs = order.shape
     size = moments.shape[1]
@@ -169,7 +170,8 @@ def _factor(
     ordered = np.take_along_axis(
         np.take_along_axis(moments, whole[:, :, None], axis=1), whole[:, None], axis=2
     )
-    mean = strength.mean(axis=1)
+    ordered = ordered.astype(np.float64)
+    mean = strength.mean(axis=1, dtype=np.float64)
     # A dead input costs nothing; the constant 1 needs no more than what keeps it invertible.
     damping = np.where(mean > 0, _DAMPING * mean, 1)[:, None] * np.ones((1, size))
     damping[:, inputs:] *= 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, Self
 
 import numpy as np
@@ -98,6 +99,20 @@ class EditableTflite(TfliteGraph):
         self.model.buffers.append(buffer)
         self.tensors.append(tensor)
         self.op_names.append("MEAN")
+
+    def results(self) -> list[int]:
+        """The float32 tensors that operations give, each once."""
+        indices = dict.fromkeys(int(index) for op in self.operators for index in op.outputs)
+        return [index for index in indices if self.types[self.tensors[index].type] == "float32"]
+
+    def giving(self, indices: Iterable[int]) -> bytes:
+        """The flatbuffer of a model that gives these tensors out, and nothing else."""
+        graph = self.model.subgraphs[0]
+        given, graph.outputs = graph.outputs, np.array(list(indices), np.int32)
+        try:
+            return self.to_bytes()
+        finally:
+            graph.outputs = given
 
     def to_bytes(self) -> bytes:
         """The flatbuffer."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from mobilecv.captures import Capture
-from mobilecv.quantisation.rescue.record import Record
+from mobilecv.quantisation.findings import Findings
 from mobilecv_runtime.heads import Answer, Head
 from mobilecv_runtime.spec import Contract, Precision
 
@@ -86,8 +86,8 @@ class Target:
     """The image input as the manifest tells it to apps."""
     output: Callable[[Head], Mapping[str, Any]]
     """What the manifest tells apps of the scores under a head."""
-    convert: Callable[[Job], Record | None]
-    """Write the artifact; what was done to rescue it, if it had to be.
+    convert: Callable[[Job], Findings | None]
+    """Write the artifact, and tell what the calibration photos showed, if it takes any.
 
     Raises ConversionError when the converter fails and MissingDependencyError when it is absent."""
     starts_from: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
+from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.networks.onnx import OnnxNetwork
 from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
-from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.onnx_from_tensorflow import from_tensorflow
 from mobilecv.targets.onnx_from_torch import from_torch
@@ -32,27 +33,27 @@ def _convert_float(job: Job) -> None:
 
 
 def _convert_float16(job: Job) -> None:
-    _write(job, quantisation.to_float16(_model(_base(job))))
+    _write(job, quantisation.to_float16(_model(_base(job).read_bytes())))
 
 
-def _convert_int8(job: Job) -> Record | None:
+def _convert_int8(job: Job) -> Findings:
     if job.calibration is None:
         raise ConversionError("onnx-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
     made = quantised(
-        OnnxNetwork.of(_model(base)),
-        FloatFile(model=base, suffix=".onnx", answer=job.contract.head.answer),
+        OnnxNetwork.of(base),
+        FloatFile(path=base, answer=job.contract.head.answer),
         photos,
         np.load(job.rescue) if job.rescue else None,
     )
     _write(job, _model(made.model))
-    return made.record
+    return made.findings
 
 
-def _base(job: Job) -> bytes:
+def _base(job: Job) -> Path:
     if job.base is None:
         raise ConversionError("the float ONNX model that this target starts from is not there")
-    return job.base.read_bytes()
+    return job.base
 
 
 def _model(content: bytes) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -14,9 +15,9 @@ from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.quantisation import tflite as quantisation
+from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
-from mobilecv.quantisation.rescue.record import Record
 from mobilecv.replacing import replaced
 from mobilecv.targets import tflite_large_weights as large_weights
 from mobilecv.targets import tflite_metadata
@@ -120,31 +121,35 @@ def _buffers_left() -> AbstractContextManager[None]:
 
 
 def _convert_float16(job: Job) -> None:
-    _write(job, quantisation.to_float16(_base(job)))
+    _write(job, quantisation.to_float16(_flatbuffer(_base(job))))
 
 
 def _convert_dynamic(job: Job) -> None:
-    _write(job, quantisation.to_dynamic(_base(job)))
+    _write(job, quantisation.to_dynamic(_flatbuffer(_base(job))))
 
 
-def _convert_int8(job: Job) -> Record | None:
+def _convert_int8(job: Job) -> Findings:
     if job.calibration is None:
         raise ConversionError("tflite-int8 was started without calibration photos")
     base, photos = _base(job), np.load(job.calibration, mmap_mode="r")
     made = quantised(
-        TfliteNetwork.of(base),
-        FloatFile(model=base, suffix=".tflite", answer=job.contract.head.answer),
+        TfliteNetwork.of(_flatbuffer(base)),
+        FloatFile(path=base, answer=job.contract.head.answer),
         photos,
         np.load(job.rescue) if job.rescue else None,
     )
     _write(job, quantisation.checked(made.model))
-    return made.record
+    return made.findings
 
 
-def _base(job: Job) -> bytes:
+def _base(job: Job) -> Path:
     if job.base is None:
         raise ConversionError("the float TFLite model that this target starts from is not there")
-    return tflite_metadata.without_files(job.base.read_bytes())
+    return job.base
+
+
+def _flatbuffer(path: Path) -> bytes:
+    return tflite_metadata.without_files(path.read_bytes())
 
 
 def _write(job: Job, model: bytes) -> None:

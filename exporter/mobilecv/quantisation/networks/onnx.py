@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from mobilecv.quantisation.networks.interface import (
     Weights,
     Window,
 )
+from mobilecv.quantisation.networks.threads import usable_threads
 from mobilecv.quantisation.onnx import folded, head_nodes, to_int8
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
 from mobilecv_runtime.child import tell
@@ -62,13 +65,13 @@ class OnnxNetwork:
         self.tensor_bytes = sum(4 * math.prod(shape) for shape in self._shapes.values())
 
     @classmethod
-    def of(cls, model: Any) -> OnnxNetwork:
-        """Take any float ONNX model, with global pooling as int8 needs it.
+    def of(cls, path: Path) -> OnnxNetwork:
+        """Read any float `.onnx` file, with global pooling as int8 needs it.
 
         Raises:
             ConversionError: If its batch normalisation cannot be folded.
         """
-        network = cls(folded(model))
+        network = cls(folded(path))
         return network._with_global_averages() or network
 
     def to_bytes(self) -> bytes:
@@ -172,18 +175,22 @@ class OnnxNetwork:
     def _probe(self, tensors: Collection[str] | None = None) -> Any:
         """A session that gives out some tensors, or every one."""
         onnx = guest("onnx", extra="onnx")
-        model = type(self._model)()
-        model.CopyFrom(self._model)
-        known = {value.name for value in model.graph.output}
-        for node in model.graph.node:
-            model.graph.output.extend(
-                onnx.ValueInfoProto(name=name)
-                for name in node.output
-                if name not in known and (tensors is None or name in tensors)
-            )
-        content = model.SerializeToString()
-        del model  # It holds the weights once more.
-        return open_session(content, threads=1, keeps_memory=False)
+        outputs = self._model.graph.output
+        known = [value.name for value in outputs]
+        outputs.extend(
+            onnx.ValueInfoProto(name=name)
+            for node in self._model.graph.node
+            for name in node.output
+            if name not in known and (tensors is None or name in tensors)
+        )
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "probe.onnx")
+                # From a file, since the engine holds the bytes that it is given.
+                path.write_bytes(self._model.SerializeToString())
+                return open_session(str(path), threads=usable_threads(), keeps_memory=False)
+        finally:
+            del outputs[len(known) :]
 
     def _run(self, session: Any, photos: UInt8Array) -> dict[str, Any]:
         """What a session gives out, as ONNX Runtime holds it: `numpy()` makes a copy."""

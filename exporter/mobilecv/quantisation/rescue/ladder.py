@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.networks.interface import FloatNetwork
 from mobilecv.quantisation.plain import plain_int8
 from mobilecv.quantisation.ranges import USUAL_RULE
 from mobilecv.quantisation.rescue.candidate import Candidate, Context, Step
 from mobilecv.quantisation.rescue.equalisation import Equalise
 from mobilecv.quantisation.rescue.float_layers import KeepInFloat
-from mobilecv.quantisation.rescue.measuring import divergence, scores_of
+from mobilecv.quantisation.rescue.measuring import divergence, scores_of, scores_of_file
 from mobilecv.quantisation.rescue.range_rules import OtherRanges
 from mobilecv.quantisation.rescue.record import Record, Trial
 from mobilecv_runtime.child import tell
@@ -40,9 +42,8 @@ FEWEST_PHOTOS: Final = 20
 class FloatFile:
     """What an int8 file must agree with."""
 
-    model: bytes
-    suffix: str
-    """`.tflite` or `.onnx`."""
+    path: Path
+    """A `.tflite` or `.onnx`."""
     answer: Answer = "one label"
     """What its scores are."""
 
@@ -52,8 +53,7 @@ class Made:
     """An int8 file."""
 
     model: bytes
-    record: Record | None
-    """What was done to rescue it; None for a plain one."""
+    findings: Findings
 
 
 def quantised(
@@ -68,34 +68,36 @@ def quantised(
         golden: The images that the bundle keeps; None to leave the plain file as it is.
     """
     plain = plain_int8(network, photos)
+    made = Made(model=plain.model, findings=Findings(coverage=plain.coverage, rescue=None))
     if golden is None or len(photos) < FEWEST_PHOTOS:
-        return Made(model=plain, record=None)
+        return made
     referees = (_Referee.of(twin, images) for images in (golden, photos[:_CHECKED]))
-    if all(each.judge(plain)[0].outcome == "agrees" for each in referees):
-        return Made(model=plain, record=None)
-    return rescue(network, photos, golden, twin.answer)
+    if all(each.judge(made.model)[0].outcome == "agrees" for each in referees):
+        return made
+    model, record = rescue(network, twin, photos, golden)
+    return Made(model=model, findings=Findings(coverage=plain.coverage, rescue=record))
 
 
 def rescue(
-    network: FloatNetwork, photos: UInt8Array, golden: UInt8Array, answer: Answer = "one label"
-) -> Made:
+    network: FloatNetwork, twin: FloatFile, photos: UInt8Array, golden: UInt8Array
+) -> tuple[bytes, Record]:
     """Find the smallest change with which int8 agrees with the float network.
 
     Args:
         network: The float network.
+        twin: The float file that it was read from.
         photos: (count, height, width, channels), uint8: at least FEWEST_PHOTOS of the calibration
             set. Every other one gives ranges; the rest decides.
         golden: The images that the bundle keeps, on which it must agree as well.
-        answer: What the network's scores are.
 
     Returns:
-        The first file that agrees; if none does, one whose answers are the nearest or almost so.
+        The first file that agrees, and what was tried; if none agrees, a file whose answers are
+        the nearest or almost so.
     """
     measured, held_out = photos[::2], photos[1::2]
-    twin = FloatFile(model=network.to_bytes(), suffix=network.suffix, answer=answer)
     referees = _Referee.of(twin, held_out), _Referee.of(twin, golden)
     expected = _Referee.of(twin, measured).expected
-    context = Context(photos=measured, expected=expected, answer=answer)
+    context = Context(photos=measured, expected=expected, answer=twin.answer)
     best = Candidate(network=network, rule=USUAL_RULE)
     kept, model = _trial("plain", best, context, referees)
     trials = [kept]
@@ -110,10 +112,9 @@ def rescue(
             if trial.agrees:
                 break
         context.keep(best.network)
-    record = Record(
+    return model, Record(
         held_out=len(held_out), trials=tuple(trials), kept=kept, fallback=network.fallback
     )
-    return Made(model=model, record=record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +128,8 @@ class _Referee:
 
     @classmethod
     def of(cls, twin: FloatFile, images: UInt8Array) -> _Referee:
-        scores = scores_of(twin.model, twin.suffix, images).scores
-        return cls(images=images, expected=scores, suffix=twin.suffix, answer=twin.answer)
+        scores = scores_of_file(twin.path, images).scores
+        return cls(images=images, expected=scores, suffix=twin.path.suffix, answer=twin.answer)
 
     def judge(self, model: bytes) -> tuple[Verdict, float, float]:
         """(verdict, divergence in nats, seconds per image) of an int8 file."""

@@ -41,7 +41,12 @@ def scores_of(model: bytes, suffix: str, photos: UInt8Array) -> Answers:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"model{suffix}")
         path.write_bytes(model)
-        runner = open_runner(path)
+        return scores_of_file(path, photos)
+
+
+def scores_of_file(path: Path, photos: UInt8Array) -> Answers:
+    """Run an artifact on photos, one by one; see `scores_of`."""
+    runner = open_runner(path)
     scores, times = [], []
     for photo in photos:
         started = time.perf_counter()
