@@ -15,6 +15,7 @@ from mobilecv.quantisation.networks import FloatNetwork, OnnxNetwork, TfliteNetw
 from mobilecv.quantisation.plain import plain_int8
 from mobilecv.quantisation.rescue.measuring import scores_of
 from mobilecv.quantisation.rounding import round_rows, rounded_constants
+from mobilecv.quantisation.weight_steps import channel_steps
 from mobilecv.targets.tflite_metadata import without_files
 from mobilecv.tflite_packing import unpack
 from mobilecv_runtime.tflite_layers import TfliteGraph
@@ -114,6 +115,44 @@ def _in_onnx(model: bytes) -> list[NDArray[Any]]:
                 shape[axis] = -1
             found.append((levels.astype(np.int16) - 128) * scales.reshape(shape))
     return found
+
+
+def test_a_channel_on_a_grid_gets_its_step() -> None:
+    random = np.random.default_rng(0)
+    levels = random.integers(-100, 101, (1, 3, 40))
+    levels[0, :, 0] = [100, 40, 127]  # The largest of each.
+    levels[0, 1] = np.clip(levels[0, 1], -40, 40)
+    levels[0, 2, 1] = 1
+    rows = (levels * np.array([[[0.03], [0.5], [0.2]]])).astype(np.float32)
+    rows = np.concatenate([rows, random.normal(size=(1, 1, 40)).astype(np.float32)], axis=1)
+    # The second has steps to spare, and a bias is stored in them.
+    wanted = [0.03, 0.5 / 3, 0.2, np.abs(rows[0, 3]).max() / 127]
+    np.testing.assert_allclose(channel_steps(rows)[0, :, 0], wanted, rtol=1e-6)
+    assert channel_steps(np.zeros((1, 2, 5), np.float32)).shape == (1, 2, 1)
+    dense = random.normal(size=(40, 41))
+    kept, shift = round_rows(rows, [(dense.T @ dense)[None]], has_bias=True)
+    np.testing.assert_allclose(kept[0, :3], rows[0, :3], rtol=1e-6)
+    np.testing.assert_allclose(shift[0, :3], 0, atol=1e-4)
+    assert np.abs(kept[0, 3] - rows[0, 3]).max() > 1e-3
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_weights_that_lie_on_a_grid_keep_their_levels(format_: str, bundle: Path) -> None:
+    network = network_of(format_, bundle)
+    layers = [layer for layer in network.layers if layer.weights]
+    random = np.random.default_rng(0)
+    trained = {
+        layer.weights.slot: (0.01 * random.integers(-90, 91, network.constant(slot).shape)).astype(
+            np.float32
+        )
+        for layer in layers
+        if layer.weights and (slot := layer.weights.slot)
+    }
+    made = plain_int8(network.with_constants(trained), PHOTOS).model
+    stored = (_in_tflite if format_ == "tflite" else _in_onnx)(made)
+    for layer, found in zip(layers, stored, strict=True):
+        assert layer.weights is not None
+        np.testing.assert_allclose(found, trained[layer.weights.slot], rtol=1e-5, atol=1e-7)
 
 
 def test_onnx_runtime_computes_int8_without_clipping_sums(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mobilecv.quantisation.ranges import Range
+from mobilecv.quantisation.ranges import LARGEST_WEIGHT, Range
 from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.spec import UInt8Array
 
@@ -23,7 +24,12 @@ def to_float16(model: Any) -> Any:
     return float16.convert_float_to_float16(model, keep_io_types=True)
 
 
-def to_int8(model: Any, ranges: Mapping[str, Range], in_float: Collection[str]) -> Any:
+def to_int8(
+    model: Any,
+    ranges: Mapping[str, Range],
+    weight_steps: Mapping[str, tuple[int, NDArray[np.float64]]],
+    in_float: Collection[str],
+) -> Any:
     """Quantise weights (per channel) and activations to int8 as QDQ pairs.
 
     The head stays in float32, so that small probabilities are not rounded to zero. Weights are
@@ -32,17 +38,22 @@ def to_int8(model: Any, ranges: Mapping[str, Range], in_float: Collection[str]) 
     Args:
         model: What `folded` gave.
         ranges: Tensor name -> (low, high).
+        weight_steps: Constant -> (the axis of its output channels, (channels,) steps), for those
+            with other steps than their largest values give.
         in_float: The names of nodes to leave in float32.
 
     Raises:
         ConversionError: If ONNX Runtime's quantiser fails.
     """
     (image,) = model.graph.input
-    overrides = {
-        # Its quantiser computes with float32 and refuses Python's float.
+    # Its quantiser computes with float32 and refuses Python's float.
+    overrides: dict[str, list[dict[str, Any]]] = {
         name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
         for name, (low, high) in ranges.items()
     }
+    for name, (axis, steps) in weight_steps.items():
+        highs = (LARGEST_WEIGHT * steps).astype(np.float32)
+        overrides[name] = [{"axis": axis, "rmin": -high, "rmax": high} for high in highs]
     made = _quantise(model, _Blank(image), [*head_nodes(model), *in_float], overrides)
     _store_weights_unsigned(made)
     return made

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mobilecv.quantisation.moments import Measured, measured
 from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Slot
 from mobilecv.quantisation.ranges import LARGEST_WEIGHT
+from mobilecv.quantisation.weight_steps import channel_steps
 from mobilecv_runtime.child import tell
 from mobilecv_runtime.spec import UInt8Array
 
@@ -38,8 +39,8 @@ changes the speed only."""
 def rounded_constants(network: FloatNetwork, photos: UInt8Array) -> dict[str, Constants]:
     """What to give each weighted layer so that int8 changes its outputs the least.
 
-    The weights lie on the levels of symmetric int8 with a scale for each output channel, whose
-    largest weight keeps its place: to round them again by that rule changes nothing.
+    The weights lie on the levels of symmetric int8 with the scales of `channel_steps`, and the
+    largest one of each channel keeps its place: to round them again by that rule changes nothing.
 
     Args:
         network: The float network.
@@ -99,8 +100,7 @@ def round_rows(
         outputs).
     """
     largest = np.abs(rows).argmax(axis=2)
-    peaks = np.take_along_axis(rows, largest[:, :, None], axis=2).astype(np.float64)
-    steps = np.where(peaks == 0, 1, np.abs(peaks)) / LARGEST_WEIGHT
+    steps = channel_steps(rows)
     rounded, shift = np.empty_like(rows), np.zeros(rows.shape[:2])
     start = 0
     for moments in blocks:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mobilecv.quantisation.networks.interface import Floats
 from mobilecv.quantisation.ranges import Range
 from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv_runtime.census import INTEGER_SHARE
@@ -40,7 +41,12 @@ def to_dynamic(model: bytes) -> bytes:
     return _quantise(model, recipe.dynamic_wi8_afp32(), None)
 
 
-def to_int8(model: bytes, ranges: Mapping[str, Range], in_float: Collection[str] = ()) -> bytes:
+def to_int8(
+    model: bytes,
+    ranges: Mapping[str, Range],
+    weight_ranges: Mapping[str, tuple[Floats, Floats]],
+    in_float: Collection[str] = (),
+) -> bytes:
     """Quantise weights (per channel) and activations to int8; uint8 image in, float32 scores out.
 
     The head (softmax or sigmoid) runs in float32 on dequantised logits: an int8 softmax has steps
@@ -49,6 +55,8 @@ def to_int8(model: bytes, ranges: Mapping[str, Range], in_float: Collection[str]
     Args:
         model: A float `.tflite` with the signature `serving_default`.
         ranges: Tensor name -> (low, high), of every tensor.
+        weight_ranges: Tensor name -> (lows, highs) of constants, shaped to go with it; for those
+            whose ranges are not their smallest and largest values.
         in_float: Operations to leave in float32, by the name of their first output.
     """
     recipe = [
@@ -62,7 +70,11 @@ def to_int8(model: bytes, ranges: Mapping[str, Range], in_float: Collection[str]
             "op_config": {},
         },
     ]
-    return _quantise(model, recipe, ranges)
+    activations = {
+        name: (np.array([low], np.float32), np.array([high], np.float32))
+        for name, (low, high) in ranges.items()
+    }
+    return _quantise(model, recipe, {**activations, **weight_ranges})
 
 
 def checked(quantised: bytes) -> bytes:
@@ -117,12 +129,13 @@ def _entry(operation: str, *, activation: str) -> dict[str, Any]:
     }
 
 
-def _quantise(model: bytes, recipe: Any, ranges: Mapping[str, Range] | None) -> bytes:
+def _quantise(
+    model: bytes, recipe: Any, ranges: Mapping[str, tuple[Floats, Floats]] | None
+) -> bytes:
     quantizer = guest("ai_edge_quantizer.quantizer", extra="tflite").Quantizer(bytearray(model))
     quantizer.load_quantization_recipe(recipe)
     calibration: Any = ranges and {
-        name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
-        for name, (low, high) in ranges.items()
+        name: {"min": lows, "max": highs} for name, (lows, highs) in ranges.items()
     }
     try:
         result = quantizer.quantize(calibration, enable_progress_report=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mobilecv.quantisation.networks.interface import (
     Floats,
@@ -22,6 +24,7 @@ from mobilecv.quantisation.networks.interface import (
 from mobilecv.quantisation.networks.threads import usable_threads
 from mobilecv.quantisation.onnx import folded, head_nodes, to_int8
 from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
+from mobilecv.quantisation.weight_steps import unusual_steps
 from mobilecv_runtime.child import tell
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.onnx_layers import onnx_census
@@ -135,8 +138,18 @@ class OnnxNetwork:
         """See `FloatNetwork`."""
         pixels = dict.fromkeys(self._images() & ranges.keys(), PIXEL_RANGE)
         nodes = [self._names[layer] for layer in sorted(in_float)]
-        model = to_int8(self._model, {**ranges, **pixels}, nodes)
+        model = to_int8(self._model, {**ranges, **pixels}, self._weight_steps, nodes)
         return bytes(model.SerializeToString())
+
+    @cached_property
+    def _weight_steps(self) -> dict[str, tuple[int, NDArray[np.float64]]]:
+        """Constants with other steps than their largest values give -> channel axis, and steps."""
+        slots = {layer.name: layer.weights.slot for layer in self.layers if layer.weights}
+        found = {}
+        for name, steps in unusual_steps(self).items():
+            number, place = slots[name]
+            found[self._model.graph.node[number].input[place]] = steps
+        return found
 
     def _with_global_averages(self) -> OnnxNetwork | None:
         """Every average pooling of a whole image as a `GlobalAveragePool`, if there is one.

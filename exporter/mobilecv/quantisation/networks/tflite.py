@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
@@ -20,9 +21,10 @@ from mobilecv.quantisation.networks.interface import (
     Window,
 )
 from mobilecv.quantisation.networks.threads import usable_threads
-from mobilecv.quantisation.ranges import PIXEL_RANGE, Observed, Range
+from mobilecv.quantisation.ranges import LARGEST_WEIGHT, PIXEL_RANGE, Observed, Range
 from mobilecv.quantisation.tflite import head_outputs, to_int8
 from mobilecv.quantisation.tflite_graph import EditableTflite
+from mobilecv.quantisation.weight_steps import unusual_steps
 from mobilecv_runtime.child import tell
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.spec import UInt8Array
@@ -115,8 +117,22 @@ class TfliteNetwork:
         image = self._graph.tensor_name(self._graph.inputs[0])
         ranges = {**ranges, image: PIXEL_RANGE}
         changed = storable_biases(self, ranges)
-        model = self.with_constants(changed).to_bytes() if changed else self._model
-        return to_int8(model, ranges, in_float)
+        network = self.with_constants(changed) if changed else self
+        return to_int8(network.to_bytes(), ranges, network._weight_ranges, in_float)
+
+    @cached_property
+    def _weight_ranges(self) -> dict[str, tuple[Floats, Floats]]:
+        """The (lows, highs) of weights with other scales than their largest values give."""
+        slots = {layer.name: layer.weights.slot for layer in self.layers if layer.weights}
+        found = {}
+        for name, (axis, steps) in unusual_steps(self).items():
+            number, place = slots[name]
+            index = int(self._graph.operators[number].inputs[place])
+            shape = [1] * len(self._graph.shape_of(index))
+            shape[axis] = -1
+            highs = (LARGEST_WEIGHT * steps).astype(np.float32).reshape(shape)
+            found[self._graph.tensor_name(index)] = (-highs, highs)
+        return found
 
     def _runs(
         self, photos: UInt8Array, indices: Sequence[int]
