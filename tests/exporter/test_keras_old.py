@@ -20,6 +20,7 @@ from mobilecv.sources.keras.channels_first import with_channels_last
 from mobilecv.sources.keras.configs import StoredConfig, read_config
 from mobilecv.sources.keras.custom_objects import CustomObjects
 from mobilecv.sources.keras.inspection import inspect_keras
+from mobilecv.sources.keras.opening import open_keras
 from mobilecv.sources.keras.rewriting import rewrite
 from mobilecv.sources.keras.source import KerasSource
 from mobilecv_runtime.digests import digest_of
@@ -52,11 +53,15 @@ FILES = (
     "tf23_transfer.h5",
     "theano122_channels_first.h5",
 )
+WEIGHTS = ("keras122_digits", "keras122_merged", "theano122_channels_first")
+"""Weights alone, of Keras 1, which says neither its version nor its backend there."""
 
 
 def test_every_file_that_lies_there_is_tested() -> None:
-    there = [path.name for path in FOLDER.iterdir() if path.suffix not in (".npz", ".py")]
+    there = [path.name for path in FOLDER.iterdir() if path.suffix not in (".npz", ".py", "")]
     assert sorted(there) == sorted((*FILES, *LAMBDAS))
+    weights = {path.stem for path in (FOLDER / "weights").iterdir()}
+    assert weights == set(WEIGHTS)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -68,6 +73,24 @@ def test_an_old_file_answers_as_the_keras_that_wrote_it(name: str) -> None:
         values, expected = golden["values"], golden["scores"]
     np.testing.assert_allclose(source.outputs(values), expected, atol=2e-6)
     assert digest_of(path) == before
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_of_keras_1_answer_in_the_network_that_it_described(name: str) -> None:
+    path = FOLDER / "weights" / f"{name}.h5"
+    source = open_keras(path, LoadOptions(architecture=str(path.with_suffix(".json"))), None)
+    with np.load(path.with_suffix(".npz")) as golden:
+        values, expected = golden["values"], golden["scores"]
+    np.testing.assert_allclose(source.outputs(values), expected, atol=2e-6)
+    notes = source.describe(StatedInput()).notes
+    assert any("Theano" in note for note in notes) == name.startswith("theano")
+
+
+def test_weights_of_keras_1_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "weights" / "keras122_digits.h5", tmp_path)
+    other = LoadOptions(architecture=str(FOLDER / "weights" / "keras122_merged.json"))
+    with pytest.raises(SourceError, match=r"keras122_digits.h5: does not fit .*merged.json"):
+        open_keras(tmp_path / "keras122_digits.h5", other, None)
 
 
 def test_what_was_repaired_is_said_in_a_line_each() -> None:

@@ -13,6 +13,7 @@
 | `tf23_*`     | 3.8    | tf.keras of tensorflow-cpu 2.3.4                                |
 | `tf211_*`    | 3.8    | tf.keras of tensorflow-cpu 2.11.1                               |
 
+The sub-folder `weights` holds weights alone, with the network as JSON, of the first two rows.
 Beside each model lies an `.npz` with `values` (count, height, width, channels), float32, channels
 last whatever the model takes, and `scores`, what that Keras itself answered. No line here is
 mobilecv's.
@@ -81,6 +82,20 @@ def save(folder, name, model, suffix=".h5", channels_first=False, compiled=True)
     print(NAME, VERSION, name, os.path.getsize(path + suffix), scores[0])
 
 
+def save_weights(folder, name, model, channels_first=False):
+    """Weights alone, and the network as JSON, in the sub-folder `weights`."""
+    randomise(model)
+    values = RANDOM.uniform(-1, 1, (3,) + model.input_shape[1:]).astype("float32")
+    scores = model.predict(values)
+    path = os.path.join(folder, "weights", NAME + VERSION + "_" + name)
+    model.save_weights(path + ".h5")
+    with open(path + ".json", "w") as file:
+        file.write(model.to_json())
+    if channels_first:
+        values = values.transpose(0, 2, 3, 1)
+    np.savez_compressed(path + ".npz", values=values, scores=scores.astype("float32"))
+
+
 def keras1(folder):
     from keras.layers import merge
 
@@ -106,6 +121,7 @@ def keras1(folder):
 
     if NAME == "theano":
         save(folder, "channels_first", digits("th", (3, 16, 12)), channels_first=True)
+        save_weights(folder, "channels_first", digits("th", (3, 16, 12)), channels_first=True)
         return
     save(folder, "digits", digits("tf", (16, 12, 1)))
     save(folder, "channels_first", digits("th", (3, 16, 12)), channels_first=True)
@@ -124,6 +140,8 @@ def keras1(folder):
     x = L.ThresholdedReLU(0.05)(L.Cropping2D(((2, 1), (1, 0)), dim_ordering="tf")(x))
     x = L.GlobalAveragePooling2D(dim_ordering="tf")(x)
     save(folder, "merged", Model(image, L.Dense(4, activation="softmax")(x)))
+    save_weights(folder, "digits", digits("tf", (16, 12, 1)))
+    save_weights(folder, "merged", Model(image, L.Dense(4, activation="softmax")(x)))
 
 
 def nested(flatten):

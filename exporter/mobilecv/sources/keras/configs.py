@@ -52,15 +52,19 @@ def read_config(path: Path) -> StoredConfig:
             return StoredConfig(
                 config=json.loads(file.attrs["model_config"]),
                 keras_version=text(file.attrs.get("keras_version", "1")),
-                backend=text(file.attrs.get("backend") or _backend_by_names(file)),
+                backend=text(file.attrs.get("backend") or backend_by_names(file["model_weights"])),
             )
     except (OSError, KeyError, ValueError) as error:
         raise SourceError(f"{path}: damaged ({error})") from error
 
 
-def _backend_by_names(file: Any) -> str:
-    """Keras 1 does not say its backend, but TensorFlow's variables have names such as `W:0`."""
-    groups = file["model_weights"].values()
+def backend_by_names(weights: Any) -> str:
+    """Keras 1 does not say its backend, but TensorFlow's variables have names such as `W:0`.
+
+    Args:
+        weights: The open HDF5 group that holds one for each layer.
+    """
+    groups = weights.values()
     names = [text(name) for group in groups for name in group.attrs.get("weight_names", ())]
     return "tensorflow" if not names or any(":" in name for name in names) else "theano"
 

@@ -15,11 +15,14 @@ from mobilecv.sources.loading import LoadOptions
 from mobilecv_runtime.errors import MissingDependencyError, MobileCVError, SourceError
 
 
-def network_of_config(path: Path, loading: LoadOptions) -> tuple[Any, tuple[str, ...]]:
+def network_of_config(
+    path: Path, stored: StoredConfig, loading: LoadOptions
+) -> tuple[Any, tuple[str, ...]]:
     """Build the network that a config of any age describes.
 
     Args:
         path: A `.json`, `.yaml` or `.yml` file.
+        stored: What `read_network_config` read there.
         loading: What the user states.
 
     Returns:
@@ -28,9 +31,8 @@ def network_of_config(path: Path, loading: LoadOptions) -> tuple[Any, tuple[str,
     Raises:
         SourceError: If it is damaged, no config, or holds code that is not allowed.
     """
-    stored = read_network_config(path)
     check_code(path, stored.config, loading)
-    if stored.backend == "theano":
+    if stored.backend == "theano" and stored.major > 1:
         raise SourceError(
             f"{path}: describes a network of Theano, which turns kernels; save the whole model "
             "with model.save(...) and export that file"

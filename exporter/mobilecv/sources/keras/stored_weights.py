@@ -23,18 +23,18 @@ _NOT_OF_THE_NETWORK: Final = re.compile(r"StateVar|seed_generator_state|random_g
 _CONVOLUTIONS: Final = frozenset({"Conv2D", "Conv2DTranspose"})
 
 
-def assign_weights(model: Any, file: Any, stored: StoredConfig) -> None:
+def assign_weights(model: Any, group: Any, stored: StoredConfig) -> None:
     """Assign every weight of a file to its variable.
 
     Args:
         model: A built `keras.Model`.
-        file: An open `h5py.File` with the group `model_weights`.
+        group: The open HDF5 group with `layer_names`: `model_weights` of a whole model, or a file
+            of weights alone.
         stored: Which Keras wrote it, and over which backend.
 
     Raises:
         SourceError: If the two do not hold the same weights, of the same shapes.
     """
-    group = file["model_weights"]
     stored_layers = {}
     for name in _names(group, "layer_names"):
         weights = [

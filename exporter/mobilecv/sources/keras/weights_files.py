@@ -16,6 +16,7 @@ from typing import Any, Final
 from mobilecv_runtime.errors import SourceError, guest
 
 _VARIABLES: Final = "vars"
+_UNSAID: Final = "unknown"
 _OF_TRAINING: Final = frozenset(
     {"optimizer", "metrics", "loss", "_compile_metrics", "_loss_tracker", "seed_generator"}
 )
@@ -58,6 +59,11 @@ class WeightsFile:
     is_list: bool
     """Whether it is a list of layers; else it follows the network's attributes."""
 
+    @property
+    def is_of_keras1(self) -> bool:
+        """Whether it is a list that does not say its version, as every later Keras does."""
+        return self.is_list and self.version == _UNSAID
+
 
 @contextmanager
 def open_weights(path: Path) -> Iterator[WeightsFile]:
@@ -93,7 +99,7 @@ def _damaged(path: Path, error: Exception) -> SourceError:
 
 
 def _read(file: Any, path: Path, h5py: Any) -> WeightsFile:
-    version = _text(file.attrs.get("keras_version", "")) or "unknown"
+    version = _text(file.attrs.get("keras_version", "")) or _UNSAID
     if "nb_layers" in file.attrs:
         raise SourceError(
             f"{path}: weights of a Keras before 1.0; load and save them with Keras 1 first"

@@ -89,6 +89,12 @@ def rewriting_note(stored: StoredConfig, rewritten: Rewritten) -> tuple[str, ...
     return (f"config of Keras {stored.keras_version}: rewritten for Keras 3, {what}",)
 
 
+def turning_note(stored: StoredConfig) -> tuple[str, ...]:
+    """Says in a line that kernels were turned, if they had to be."""
+    turned = "kernels: turned, since the model was trained with Theano"
+    return (turned,) if stored.backend == "theano" else ()
+
+
 def channels_last(model: Any, loading: LoadOptions) -> tuple[Any, tuple[str, ...]]:
     """Turn a network with channels first; any other is given back. The second value says so."""
     if not is_channels_first(model):
@@ -116,11 +122,9 @@ def _load_hdf5(
     model, rewritten = network_of(stored, loading)
     h5py = guest("h5py", extra="keras")
     with h5py.File(path, "r") as file:
-        assign_weights(model, file, stored)
+        assign_weights(model, file["model_weights"], stored)
         is_optimised = stored.major < 3 and "optimizer_weights" in file
-    repairs = [*rewriting_note(stored, rewritten)]
-    if stored.backend == "theano":
-        repairs.append("kernels: turned, since the model was trained with Theano")
+    repairs = [*rewriting_note(stored, rewritten), *turning_note(stored)]
     if is_optimised:
         repairs.append("optimizer: its state is ignored")
     return model, tuple(repairs)
