@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mobilecv.quantisation import moments
-from mobilecv.quantisation.networks import FloatNetwork, OnnxNetwork, TfliteNetwork
+from mobilecv.quantisation.networks.interface import FloatNetwork
+from mobilecv.quantisation.networks.onnx import OnnxNetwork
+from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.quantisation.plain import plain_int8
 from mobilecv.quantisation.rescue.measuring import scores_of
 from mobilecv.quantisation.rounding import round_rows, rounded_constants

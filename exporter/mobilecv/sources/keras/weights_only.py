@@ -72,7 +72,9 @@ def _of_keras1(
         try:
             assign_weights(model, file, stored)
         except SourceError as error:
-            raise SourceError(f"{path}: does not fit {architecture}: {error}") from error
+            raise SourceError(
+                f"{path}: does not fit {architecture} ({error}); check --architecture"
+            ) from error
     return model, (*notes, *turning_note(stored))
 
 
