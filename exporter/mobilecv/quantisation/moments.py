@@ -20,9 +20,11 @@ from mobilecv_runtime.spec import UInt8Array
 Measured: TypeAlias = tuple[Layer, list[NDArray[np.float32]]]
 """A layer and its moments, see `Moments.blocks`."""
 
-MOST_INPUTS: Final = 4096
+MOST_INPUTS: Final = 1024
 """So many inputs of a layer are looked at together, if not fewer (`block_size`); those of different
-blocks are taken for independent. Memory grows with its square, time with its cube."""
+blocks are taken for independent. Time and memory grow with its square. Measured with rounded
+weights only: in blocks of 72 instead of 576, a ResNet20 moved by 0.0028 in probability instead of
+0.0021; in blocks of 160 instead of 1280, MobileNetV2 by 0.0079 instead of 0.0082."""
 _SAMPLES_PER_INPUT: Final = 4
 _FEWEST_POSITIONS: Final = 64
 """Of a photo, as far as the tensor has as many."""
@@ -39,9 +41,13 @@ _ALL_WAITING_BYTES: Final = 1 << 28
 
 
 def block_size(inputs: int) -> int:
-    """How many of a layer's inputs are looked at together, as far as time and memory allow."""
+    """How many of a layer's inputs are looked at together, as far as time and memory allow.
+
+    All blocks of a layer are of this size, but for the last one, which may be a little smaller.
+    """
     affordable = max(_MOST_LAYER_BYTES // (4 * inputs), _FEWEST_INPUTS)
-    return min(inputs, MOST_INPUTS, affordable)
+    blocks = -(-inputs // min(MOST_INPUTS, affordable))
+    return -(-inputs // blocks)
 
 
 class Moments:
