@@ -188,6 +188,11 @@ def verify(
                 notes.append(
                     f"folders that bear no label's name: {', '.join(photos.unknown_classes)}"
                 )
+            elif not check.labelled and opened.contract.head.answer != "values":
+                notes.append(
+                    "no accuracy: the photos lie in no folder with a label's name, such as "
+                    f"{opened.contract.labels.names[0]!r}"
+                )
         indifferent = check.indifference()
         if indifferent is not None:
             notes.append(indifferent)

@@ -183,6 +183,17 @@ def test_photos_in_labelled_folders_give_the_accuracy(bundle: Path, digits_photo
     assert accuracy["source"] > 0.98
     assert all(abs(share - accuracy["source"]) < 0.01 for share in accuracy.values())
     assert {"tflite", "tflite-int8", "onnx", "onnx-int8"} <= accuracy.keys()
+    assert not any("accuracy" in note for note in report.notes)
+
+
+def test_photos_in_no_labels_folder_give_none_and_it_is_said(
+    bundle: Path, digits_photos: Path
+) -> None:
+    report = mobilecv.verify(bundle, source=DIGITS, images=digits_photos / "test" / "zero")
+    assert report.labelled == 0
+    assert all(row.correct is None for row in report.rows)
+    (note,) = (note for note in report.notes if "accuracy" in note)
+    assert note == "no accuracy: the photos lie in no folder with a label's name, such as 'zero'"
 
 
 def test_photos_have_no_right_answer_without_the_source(bundle: Path, digits_photos: Path) -> None:
