@@ -173,7 +173,7 @@ def main() -> None:
                 f"| {target} | {bare:.1f} | {seconds:.1f} | {seconds / bare:.2f} | {whole:.1f} "
                 f"| {bare_peak:.0f} | {peak:.0f} | {peak / bare_peak:.2f} |"
             )
-            print(rows[-1], file=sys.stderr, flush=True)
+            print(f"{target}: {seconds:.1f} s, bare {bare:.1f} s", file=sys.stderr, flush=True)
     print(
         "| target | bare s | mobilecv s | ratio | whole export s | bare peak MB | mobilecv peak MB "
         "| ratio |\n|---|--:|--:|--:|--:|--:|--:|--:|"

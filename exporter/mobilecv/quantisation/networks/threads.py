@@ -1,4 +1,4 @@
-"""How many threads an engine gets to run a float network on calibration photos."""
+"""How many threads an engine gets to run a network on calibration photos."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork, Layer
+from mobilecv.quantisation.networks.threads import usable_threads
 from mobilecv.quantisation.rescue.candidate import Candidate, Context
 from mobilecv.quantisation.rescue.measuring import divergence, scores_of
 from mobilecv_runtime.child import tell
@@ -55,7 +56,10 @@ def ranked(candidate: Candidate, context: Context) -> list[Layer]:
         tell(f"rescue: the harm of layer {number} of {len(layers)}")
         # The file is let go before the next one is made.
         found = scores_of(
-            network.quantised(ranges, names - {layer.name}), network.suffix, photos
+            network.quantised(ranges, names - {layer.name}),
+            network.suffix,
+            photos,
+            threads=usable_threads(),
         ).scores
         harm[layer.name] = divergence(expected, found, context.answer)
     return sorted(layers, key=lambda layer: -harm[layer.name])

@@ -8,12 +8,18 @@ from typing import Final
 
 from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.networks.interface import FloatNetwork
+from mobilecv.quantisation.networks.threads import usable_threads
 from mobilecv.quantisation.plain import plain_int8
 from mobilecv.quantisation.ranges import USUAL_RULE
 from mobilecv.quantisation.rescue.candidate import Candidate, Context, Step
 from mobilecv.quantisation.rescue.equalisation import Equalise
 from mobilecv.quantisation.rescue.float_layers import KeepInFloat
-from mobilecv.quantisation.rescue.measuring import divergence, scores_of, scores_of_file
+from mobilecv.quantisation.rescue.measuring import (
+    Answers,
+    divergence,
+    scores_of,
+    scores_of_file,
+)
 from mobilecv.quantisation.rescue.range_rules import OtherRanges
 from mobilecv.quantisation.rescue.record import Record, Trial
 from mobilecv_runtime.child import tell
@@ -71,8 +77,9 @@ def quantised(
     made = Made(model=plain.model, findings=Findings(coverage=plain.coverage, rescue=None))
     if golden is None or len(photos) < FEWEST_PHOTOS:
         return made
+    tell("holding int8 against float on calibration photos")
     referees = (_Referee.of(twin, images) for images in (golden, photos[:_CHECKED]))
-    if all(each.judge(made.model)[0].outcome == "agrees" for each in referees):
+    if all(each.judge(each.answers(plain.model)).outcome == "agrees" for each in referees):
         return made
     model, record = rescue(network, twin, photos, golden)
     return Made(model=model, findings=Findings(coverage=plain.coverage, rescue=record))
@@ -128,15 +135,17 @@ class _Referee:
 
     @classmethod
     def of(cls, twin: FloatFile, images: UInt8Array) -> _Referee:
-        scores = scores_of_file(twin.path, images).scores
+        scores = scores_of_file(twin.path, images, threads=usable_threads()).scores
         return cls(images=images, expected=scores, suffix=twin.path.suffix, answer=twin.answer)
 
-    def judge(self, model: bytes) -> tuple[Verdict, float, float]:
-        """(verdict, divergence in nats, seconds per image) of an int8 file."""
-        found = scores_of(model, self.suffix, self.images)
+    def answers(self, model: bytes, *, threads: int | None = None) -> Answers:
+        """What an int8 file says on the images; as fast as it can, if no threads are given."""
+        return scores_of(model, self.suffix, self.images, threads=threads or usable_threads())
+
+    def judge(self, answers: Answers) -> Verdict:
+        """What an int8 file's answers are worth."""
         names = [f"photo {number}" for number in range(len(self.images))]
-        verdict = scores_verdict(found.scores, "int8", self.expected, names, self.answer)
-        return verdict, divergence(self.expected, found.scores, self.answer), found.latency
+        return scores_verdict(answers.scores, "int8", self.expected, names, self.answer)
 
 
 def _trial(
@@ -145,15 +154,16 @@ def _trial(
     tell(f"rescue: {candidate.words}")
     model = candidate.quantised(context)
     held_out, golden = referees
-    verdict, distance, latency = held_out.judge(model)
+    # One thread, as the times of `bench`.
+    answers = held_out.answers(model, threads=1)
     trial = Trial(
         step=step,
         words=candidate.words,
-        verdict=verdict,
-        golden=golden.judge(model)[0],
-        divergence=distance,
+        verdict=held_out.judge(answers),
+        golden=golden.judge(golden.answers(model)),
+        divergence=divergence(held_out.expected, answers.scores, held_out.answer),
         bytes=len(model),
-        latency=latency,
+        latency=answers.latency,
         in_float=candidate.in_float,
     )
     return trial, model

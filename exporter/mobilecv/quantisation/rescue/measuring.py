@@ -27,26 +27,27 @@ class Answers:
     scores: FloatArray
     """(count, labels), float32."""
     latency: float
-    """The median time of one photo on one thread, in seconds."""
+    """The median time of one photo, in seconds."""
 
 
-def scores_of(model: bytes, suffix: str, photos: UInt8Array) -> Answers:
+def scores_of(model: bytes, suffix: str, photos: UInt8Array, *, threads: int = 1) -> Answers:
     """Run a file on photos, one by one.
 
     Args:
         model: A `.tflite` or `.onnx` file.
         suffix: Which of them.
         photos: (count, height, width, channels), uint8.
+        threads: How many threads one photo may use.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"model{suffix}")
         path.write_bytes(model)
-        return scores_of_file(path, photos)
+        return scores_of_file(path, photos, threads=threads)
 
 
-def scores_of_file(path: Path, photos: UInt8Array) -> Answers:
+def scores_of_file(path: Path, photos: UInt8Array, *, threads: int = 1) -> Answers:
     """Run an artifact on photos, one by one; see `scores_of`."""
-    runner = open_runner(path)
+    runner = open_runner(path, threads=threads)
     scores, times = [], []
     for photo in photos:
         started = time.perf_counter()
