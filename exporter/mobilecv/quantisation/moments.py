@@ -25,9 +25,8 @@ MOST_INPUTS: Final = 1024
 blocks are taken for independent. Time and memory grow with its square. Measured with rounded
 weights only: in blocks of 72 instead of 576, a ResNet20 moved by 0.0028 in probability instead of
 0.0021; in blocks of 160 instead of 1280, MobileNetV2 by 0.0079 instead of 0.0082."""
-_SAMPLES_PER_INPUT: Final = 4
-_FEWEST_POSITIONS: Final = 64
-"""Of a photo, as far as the tensor has as many."""
+_POSITIONS: Final = 6400
+"""Of all photos together, as far as the tensors have as many: six for every input of a block."""
 _MOST_BYTES: Final = 1 << 29
 """Of the moments that are held at one time; a network with more is run several times."""
 _MOST_LAYER_BYTES: Final = 1 << 28
@@ -101,21 +100,19 @@ class Moments:
 class Part:
     """Some layers of a network whose moments fit into memory together."""
 
-    def __init__(self, network: FloatNetwork, layers: Sequence[Layer], photos: int) -> None:
+    def __init__(self, layers: Sequence[Layer], photos: int) -> None:
         """Start with nothing.
 
         Args:
-            network: The float network.
-            layers: Weighted layers of it that are understood.
+            layers: Weighted layers that are understood.
             photos: How many photos will be added.
         """
         self._layers = layers
         self.tensors: Collection[str] = {layer.inputs[0] for layer in layers}
         most_waiting = min(_WAITING_BYTES, _ALL_WAITING_BYTES // len(layers))
+        most = -(-_POSITIONS // photos)
         self._moments = {
-            layer.name: Moments(
-                layer.weights, _positions(_inputs(network, layer), photos), most_waiting
-            )
+            layer.name: Moments(layer.weights, most, most_waiting)
             for layer in layers
             if layer.weights is not None
         }
@@ -203,11 +200,6 @@ def _chosen(count: int, most: int, random: np.random.Generator) -> NDArray[np.in
     return np.arange(count) if count <= most else random.choice(count, most, replace=False)
 
 
-def _positions(inputs: int, photos: int) -> int:
-    """How many positions of each photo show enough of so many inputs."""
-    return max(_FEWEST_POSITIONS, -(-_SAMPLES_PER_INPUT * block_size(inputs) // photos))
-
-
 def _inputs(network: FloatNetwork, layer: Layer) -> int:
     assert layer.weights is not None
     values = network.constant(layer.weights.slot)
@@ -230,9 +222,9 @@ def _parts(network: FloatNetwork, photos: int, beside: int = 0) -> Iterator[Part
         inputs = _inputs(network, layer)
         size = 4 * layer.weights.groups * inputs * block_size(inputs)
         if batch and held + size > _MOST_BYTES:
-            yield Part(network, batch, photos)
+            yield Part(batch, photos)
             batch, held = [], 0
         batch.append(layer)
         held += size
     if batch:
-        yield Part(network, batch, photos)
+        yield Part(batch, photos)

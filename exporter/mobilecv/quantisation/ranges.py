@@ -55,8 +55,6 @@ class Observed:
     """A sample of its values."""
     channel_peaks: NDArray[np.float32] | None = None
     """(channels,), the largest |value| of each."""
-    channel_sums: NDArray[np.float64] | None = None
-    """(channels,), over photos of the mean over all positions."""
 
     @property
     def low(self) -> float:
@@ -67,13 +65,6 @@ class Observed:
     def high(self) -> float:
         """The largest value of all."""
         return max(self.highs)
-
-    @property
-    def channel_means(self) -> NDArray[np.float64]:
-        """(channels,), over all photos and positions."""
-        if self.channel_sums is None:
-            raise ValueError(f"{self.name} was never observed")
-        return self.channel_sums / len(self.lows)
 
     def add(
         self, values: NDArray[np.float32], channel_axis: int, random: np.random.Generator
@@ -91,12 +82,10 @@ class Observed:
         self.lows.append(float(lows.min()))
         self.highs.append(float(highs.max()))
         peaks = np.maximum(np.abs(lows), np.abs(highs))
-        means = values.mean(axis=others, dtype=np.float64)
-        if self.channel_peaks is None or self.channel_sums is None:
-            self.channel_peaks, self.channel_sums = peaks, means
+        if self.channel_peaks is None:
+            self.channel_peaks = peaks
         else:
             np.maximum(self.channel_peaks, peaks, out=self.channel_peaks)
-            self.channel_sums += means
         flat = values.ravel()
         if flat.size > _VALUES_PER_PHOTO:
             flat = flat[random.integers(0, flat.size, _VALUES_PER_PHOTO)]

@@ -31,7 +31,7 @@ Moments: TypeAlias = NDArray[np.floating[Any]]
 
 _DAMPING: Final = 0.1
 """Of the mean second moment, added to each: photos are few beside all that will be seen."""
-_BLOCK: Final = 128
+_BLOCK: Final = 32
 """Inputs between two updates of all that follow, and of a matrix that is inverted as it is; it
 changes the speed only."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +36,8 @@ from mobilecv_runtime.spec import UInt8Array
 _CHANNEL_AXIS = 1
 _IMAGE_MOVERS = frozenset({"Cast", "Transpose", "Identity"})
 """What leaves the image's values as they are."""
+_CLIPPERS = frozenset({"Relu", "Clip"})
+"""What ONNX Runtime's quantiser takes for a matter of its input's range."""
 
 
 class OnnxNetwork:
@@ -42,8 +46,13 @@ class OnnxNetwork:
     suffix = ".onnx"
     fallback = "onnx-fp16"
 
-    def __init__(self, model: Any) -> None:
-        """Read the graph, and run it once for its shapes."""
+    def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
+        """Read the graph.
+
+        Args:
+            model: The `onnx.ModelProto`.
+            shapes: Of its tensors; None to run it once for them.
+        """
         onnx = guest("onnx", extra="onnx")
         self._model, self._numpy = model, onnx.numpy_helper
         self._constants = {each.name: each for each in model.graph.initializer}
@@ -52,12 +61,7 @@ class OnnxNetwork:
             # Nodes are left in float by name.
             node.name = node.name or f"node_{number}"
         self._names = {node.output[0]: node.name for node in model.graph.node}
-        size = [each.dim_value for each in self._image.type.tensor_type.shape.dim[1:]]
-        values = self._run(self._probe(), np.zeros((1, *size), np.uint8))
-        self._shapes: dict[str, tuple[int, ...]] = {
-            name: tuple(value.shape()) for name, value in values.items()
-        }
-        del values
+        self._shapes = shapes or self._found_shapes()
         self._work = {each.name: each.multiply_adds for each in onnx_census(model).layers}
         head = set(head_nodes(model))
         self.layers = [
@@ -104,11 +108,13 @@ class OnnxNetwork:
         used = {name for node in model.graph.node for name in node.input}
         for unused in [each for each in model.graph.initializer if each.name not in used]:
             model.graph.initializer.remove(unused)
-        return OnnxNetwork(model)
+        return OnnxNetwork(model, self._shapes)
 
     def observe(self, photos: UInt8Array, watcher: Watcher | None = None) -> dict[str, Observed]:
         """See `FloatNetwork`."""
-        session, random = self._probe(), np.random.default_rng(0)
+        clipped = self._clipped()
+        session = self._probe(self._made() - clipped.keys())
+        random = np.random.default_rng(0)
         observed: dict[str, Observed] = {}
         for number, photo in enumerate(photos, 1):
             tell(f"photo {number} of {len(photos)}")
@@ -122,6 +128,9 @@ class OnnxNetwork:
                     watched[name] = _channels_last(values)
             if watcher:
                 watcher.add(watched)
+        for name, result in clipped.items():
+            if result in observed:
+                observed[name] = dataclasses.replace(observed[result], name=name)
         return observed
 
     def activations(
@@ -164,7 +173,7 @@ class OnnxNetwork:
         for node in found:
             node.op_type = "GlobalAveragePool"
             del node.attribute[:]
-        return OnnxNetwork(model) if found else None
+        return OnnxNetwork(model, self._shapes) if found else None
 
     def _averages_globally(self, node: Any) -> bool:
         if node.op_type != "AveragePool":
@@ -176,6 +185,31 @@ class OnnxNetwork:
             and math.prod(left) == 1
             and not any(attributes.get("pads", ()))
         )
+
+    def _found_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all tensors on one image, by running it."""
+        size = [each.dim_value for each in self._image.type.tensor_type.shape.dim[1:]]
+        values = self._run(self._probe(), np.zeros((1, *size), np.uint8))
+        return {name: tuple(value.shape()) for name, value in values.items()}
+
+    def _clipped(self) -> dict[str, str]:
+        """Tensors that are clipped by ReLU or the like, and used nowhere else -> the result.
+
+        The quantiser gives both one range, and they are not looked at: the engine fuses the two
+        operations then, and the photos of a ResNet50 take a third less time.
+        """
+        readers = Counter(name for node in self._model.graph.node for name in node.input)
+        inner = self._made() - self.outputs
+        found: dict[str, str] = {}
+        for node in reversed(self._model.graph.node):
+            source, result = node.input[0] if node.input else "", node.output[0]
+            if node.op_type in _CLIPPERS and source in inner and readers[source] == 1:
+                found[source] = found.get(result, result)
+        return found
+
+    def _made(self) -> set[str]:
+        """The tensors that nodes give."""
+        return {name for node in self._model.graph.node for name in node.output if name}
 
     def _images(self) -> set[str]:
         """The tensors that hold the image's own pixels."""
