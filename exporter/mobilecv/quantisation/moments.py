@@ -178,7 +178,9 @@ def patches(values: Floats, weights: Weights, most: int, random: np.random.Gener
         rows = values.reshape(-1, values.shape[-1])
         return rows[_chosen(len(rows), most, random)][None]
     window = weights.window
-    image: Floats = np.pad(values[0], [*zip(window.before, window.after, strict=True), (0, 0)])
+    image = values[0]
+    if any(window.before + window.after):
+        image = np.pad(image, [*zip(window.before, window.after, strict=True), (0, 0)])
     span = tuple(
         (length - 1) * dilation + 1
         for length, dilation in zip(window.kernel, window.dilations, strict=True)
