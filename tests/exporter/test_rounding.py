@@ -11,15 +11,18 @@ import pytest
 from numpy.typing import NDArray
 
 from mobilecv.quantisation import moments
+from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork
 from mobilecv.quantisation.networks.onnx import OnnxNetwork
 from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.quantisation.plain import plain_int8
+from mobilecv.quantisation.ranges import USUAL_RULE
 from mobilecv.quantisation.rescue.measuring import scores_of
 from mobilecv.quantisation.rounding import round_rows, rounded_constants
 from mobilecv.quantisation.weight_steps import channel_steps
 from mobilecv.targets.tflite_metadata import without_files
 from mobilecv.tflite_packing import unpack
+from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.tflite_layers import TfliteGraph
 from tests_shared import run_cli
 
@@ -394,3 +397,66 @@ def _counts(network: FloatNetwork) -> dict[str, list[int]]:
 )
 def test_wide_layers_are_looked_at_in_smaller_blocks(inputs: int, together: int) -> None:
     assert moments.block_size(inputs) == together
+
+
+def _clipping() -> onnx.ModelProto:
+    """A convolution that ReLU and then a clip alone read, and one that is read twice."""
+    helper, random = onnx.helper, np.random.default_rng(3)
+
+    def weights(name: str, *shape: int) -> onnx.TensorProto:
+        values = random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
+        return onnx.numpy_helper.from_array(values.astype(np.float32), name)
+
+    def number(name: str, value: float) -> onnx.TensorProto:
+        return onnx.numpy_helper.from_array(np.float32(value), name)
+
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
+        helper.make_node("Transpose", ["scaled"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "w1"], ["first"]),
+        helper.make_node("Relu", ["first"], ["relu"]),
+        helper.make_node("Clip", ["relu", "low", "high"], ["clipped"]),
+        helper.make_node("Conv", ["clipped", "w2"], ["second"]),
+        helper.make_node("Relu", ["second"], ["positive"]),
+        helper.make_node("Add", ["second", "positive"], ["sum"]),
+        helper.make_node("GlobalAveragePool", ["sum"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w3"], ["logits"], transB=1),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    constants = [
+        number("scale", 1 / 32), number("low", 0), number("high", 2),
+        weights("w1", 8, 3, 3, 3), weights("w2", 8, 8, 3, 3), weights("w3", 4, 8),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "clipping",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, [1, 21, 18, 3])],
+        [helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [1, 4])],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_what_only_a_clip_reads_is_quantised_like_the_clips_result() -> None:
+    network = OnnxNetwork(_clipping())
+    observed = network.observe(PHOTOS)
+    assert observed.keys() >= {"first", "relu", "clipped", "second", "positive", "logits"}
+    for name in ("first", "relu"):
+        assert (observed[name].lows, observed[name].highs) == (
+            observed["clipped"].lows,
+            observed["clipped"].highs,
+        )
+    assert observed["clipped"].low == 0
+    assert observed["clipped"].high == 2
+    assert observed["second"].low < 0  # Read twice, so it has a range of its own.
+    expected = scores_of(network.to_bytes(), ".onnx", PHOTOS).scores
+    assert np.ptp(expected, axis=0).max() > 0.05
+    ranges = network_ranges(network, USUAL_RULE, observed)
+    others = {layer.name for layer in network.layers} - {"first"}
+    for in_float in (frozenset(), others):
+        file = network.quantised(ranges, in_float)
+        assert (onnx_census(onnx.load_from_string(file)).integer_share == 1) == (not in_float)
+        found = scores_of(file, ".onnx", PHOTOS).scores
+        np.testing.assert_allclose(found, expected, atol=0.02)

@@ -92,8 +92,10 @@ def _quantise(
     shapes = guest("onnxruntime.quantization.quant_utils", extra="onnx")
     copy = type(model)()
     copy.CopyFrom(model)
-    # `folded` has left the shapes of all tensors in it, which would be inferred again otherwise.
-    shapes.add_infer_metadata(copy)
+    made = {name for node in copy.graph.node for name in node.output}
+    if made <= {value.name for value in (*copy.graph.value_info, *copy.graph.output)}:
+        # `folded` leaves all shapes in a model, which would be inferred again otherwise.
+        shapes.add_infer_metadata(copy)
     extremes = {name: tuple(np.float32(each) for each in ranges[name]) for name in ranges}
     with _quantiser_errors():
         tools = quantiser.QDQQuantizer(
