@@ -451,6 +451,7 @@ def test_what_only_a_clip_reads_is_quantised_like_the_clips_result() -> None:
     assert observed["clipped"].low == 0
     assert observed["clipped"].high == 2
     assert observed["second"].low < 0  # Read twice, so it has a range of its own.
+    assert {layer.name for layer in network.layers if layer.is_fused} == {"relu", "clipped"}
     expected = scores_of(network.to_bytes(), ".onnx", PHOTOS).scores
     assert np.ptp(expected, axis=0).max() > 0.05
     ranges = network_ranges(network, USUAL_RULE, observed)

@@ -89,6 +89,8 @@ class Layer:
     ReLU6 cuts at 6 whatever the scale, so that no scaling through it is exact."""
     is_head: bool = False
     """Whether it stays in float anyway."""
+    is_fused: bool = False
+    """Whether it is never quantised by itself, but with the layer that it reads."""
     multiply_adds: int = 0
 
 

@@ -63,12 +63,17 @@ class OnnxNetwork:
         self._names = {node.output[0]: node.name for node in model.graph.node}
         self._shapes = shapes or self._found_shapes()
         self._work = {each.name: each.multiply_adds for each in onnx_census(model).layers}
-        head = set(head_nodes(model))
+        self.outputs = {value.name for value in model.graph.output}
+        head, clipped = set(head_nodes(model)), self._clipped()
         self.layers = [
-            self._layer(number, node, node.name in head)
+            self._layer(
+                number,
+                node,
+                is_head=node.name in head,
+                is_fused=node.op_type in _CLIPPERS and node.input[0] in clipped,
+            )
             for number, node in enumerate(model.graph.node)
         ]
-        self.outputs = {value.name for value in model.graph.output}
         self.tensor_bytes = sum(4 * math.prod(shape) for shape in self._shapes.values())
 
     @classmethod
@@ -246,7 +251,7 @@ class OnnxNetwork:
         values = session.run_with_ort_values(names, {self._image.name: taken})
         return dict(zip(names, values, strict=True))
 
-    def _layer(self, number: int, node: Any, is_head: bool) -> Layer:  # noqa: FBT001
+    def _layer(self, number: int, node: Any, *, is_head: bool, is_fused: bool) -> Layer:
         weights = self._weights(number, node)
         return Layer(
             name=node.output[0],
@@ -255,6 +260,7 @@ class OnnxNetwork:
             weights=weights,
             is_linear=True,  # A ReLU is a node of its own here.
             is_head=is_head,
+            is_fused=is_fused,
             multiply_adds=self._work[node.name],
         )
 

@@ -48,7 +48,11 @@ def ranked(candidate: Candidate, context: Context) -> list[Layer]:
     """The layers that int8 harms, the most harmful first."""
     network = candidate.network
     ranges = network_ranges(network, candidate.rule, context.observed(network))
-    layers = [layer for layer in network.layers if layer.kind != "moving" and not layer.is_head]
+    layers = [
+        layer
+        for layer in network.layers
+        if layer.kind != "moving" and not layer.is_head and not layer.is_fused
+    ]
     names = {layer.name for layer in network.layers}
     expected, photos = context.expected[:_PHOTOS], context.photos[:_PHOTOS]
     harm = {}
