@@ -59,12 +59,13 @@ def to_int8(
             whose ranges are not their smallest and largest values.
         in_float: Operations to leave in float32, by the name of their first output.
     """
+    graph = EditableTflite.of(model)
     recipe = [
         _entry("*", activation="INT"),
         _entry("INPUT", activation="UINT"),
         {"regex": ".*", "operation": "OUTPUT", "algorithm_key": "no_quantize", "op_config": {}},
         {
-            "regex": _any_of({*head_outputs(EditableTflite.of(model)), *in_float}),
+            "regex": _any_of({*head_outputs(graph), *in_float}),
             "operation": "*",
             "algorithm_key": "no_quantize",
             "op_config": {},
@@ -74,7 +75,12 @@ def to_int8(
         name: (np.array([low], np.float32), np.array([high], np.float32))
         for name, (low, high) in ranges.items()
     }
-    return _quantise(model, recipe, {**activations, **weight_ranges})
+    made = _quantise(model, recipe, {**activations, **weight_ranges})
+    if any(len(op.outputs) > 1 for op in graph.operators):
+        quantised = EditableTflite.of(made)
+        quantised.quantise_unread_results()
+        made = quantised.to_bytes()
+    return made
 
 
 def checked(quantised: bytes) -> bytes:

@@ -100,6 +100,21 @@ class EditableTflite(TfliteGraph):
         self.tensors.append(tensor)
         self.op_names.append("MEAN")
 
+    def quantise_unread_results(self) -> None:
+        """Give results that nothing reads the type and scale of others of their operation.
+
+        ai-edge-quantizer 0.10 leaves them in float32, and XNNPACK refuses a `SPLIT` into both: the
+        first step of an LSTM reads three of four parts.
+        """
+        read = {int(index) for op in self.operators for index in op.inputs} | {*self.outputs}
+        for op in self.operators:
+            results = [int(index) for index in op.outputs]
+            used = [self.tensors[index] for index in results if index in read]
+            for index in results:
+                if used and index not in read:
+                    tensor = self.tensors[index]
+                    tensor.type, tensor.quantization = used[0].type, used[0].quantization
+
     def results(self) -> list[int]:
         """The float32 tensors that operations give, each once."""
         indices = dict.fromkeys(int(index) for op in self.operators for index in op.outputs)

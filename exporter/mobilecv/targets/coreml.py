@@ -75,7 +75,7 @@ def _call_converter(
             classifier_config=_classifier(job.contract, ct),
             convert_to=backend,
             minimum_deployment_target=ct.target.iOS15 if backend == "mlprogram" else None,
-            pass_pipeline=exact_passes(ct),
+            pass_pipeline=exact_passes(ct, neural_network=backend == "neuralnetwork"),
             skip_model_load=True,
         )
         return model.get_spec(), model.weights_dir

@@ -13,7 +13,7 @@ changes nothing else.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from inspect import signature
 from typing import Any, Final
@@ -37,6 +37,8 @@ _LARGEST_FLOAT16, _AS_GOOD_AS_INFINITE = 65504.0, 1e38
 """As `FP16ComputePrecision.fp16_overflow` of coremltools has them."""
 _WEIGHTED: Final = ("add_convolution", "add_inner_product", "add_batched_mat_mul")
 """Methods of coremltools' NeuralNetworkBuilder that take weights by the name of `W`."""
+_OF_SEVERAL_OUTPUTS: Final = frozenset({"Split", "SplitV", "Unpack"})
+"""Operations of TensorFlow."""
 _FLOAT_VALUES: Final = b"\x0a"
 """The tag of `WeightParams.floatValue`: field 1, packed (NeuralNetwork.proto)."""
 
@@ -83,7 +85,7 @@ def _large_constants_left() -> Iterator[None]:
 
     def to_compute(nodes: Mapping[str, Any], *arguments: Any) -> list[str]:
         found: list[str] = determined(nodes, *arguments)
-        computed = set(found)
+        computed = set(found) - _behind_several_outputs(found, nodes)
         for name in found:
             node = nodes[name]
             if node.op != "Const" or node.original_node is None:
@@ -103,6 +105,22 @@ def _large_constants_left() -> Iterator[None]:
 
     with replaced(module, {"const_determined_nodes": to_compute}):
         yield
+
+
+def _behind_several_outputs(names: Iterable[str], nodes: Mapping[str, Any]) -> set[str]:
+    """Those that split a constant, and all that is computed from their parts.
+
+    coremltools 9.0 counts the outputs of such a node wrongly, and then computes no constant at all.
+    Left as operations, it converts them; a recurrent layer's first step has such ones.
+    """
+    found: set[str] = set()
+    pending = [name for name in names if nodes[name].op in _OF_SEVERAL_OUTPUTS]
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending.extend(nodes[name].outputs)
+    return found
 
 
 def _copies(name: str, nodes: Mapping[str, Any], computed: Set[str]) -> list[str] | None:

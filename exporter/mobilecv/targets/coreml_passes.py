@@ -6,7 +6,7 @@ Source of the pass interface: coremltools 9.0, `converters/mil/mil/passes/graph_
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +15,21 @@ from mobilecv_runtime.errors import guest
 
 _NAMESPACE: Final = "mobilecv"
 _HARD_SIGMOIDS: Final = "use_hard_sigmoids"
+_EQUAL_RANKS: Final = "use_equal_ranks"
+_DEAD_CODE: Final = "common::dead_code_elimination"
 _BEFORE_IT: Final = "common::divide_to_multiply"
 _SIXTH: Final = np.float32(1 / 6)
+_BROADCASTING: Final = frozenset({"add", "sub", "mul", "real_div", "maximum", "minimum"})
+_CLEAR_RANK: Final = 3
+"""Tensors of so many axes have channels, height and width, and are matched by them."""
 
 
-def exact_passes(ct: Any) -> Any:
-    """All passes of coremltools without the one that changes the numbers, and one of our own.
+def exact_passes(ct: Any, *, neural_network: bool) -> Any:
+    """All passes of coremltools without the one that changes the numbers, and our own.
+
+    Args:
+        ct: The module `coremltools`.
+        neural_network: Whether a neural network is to be written, and no ML Program.
 
     `fuse_elementwise_to_batchnorm` turns a multiplication and an addition into a batch
     normalisation of variance 1, whose default epsilon of 1e-5 then divides the scale by
@@ -28,14 +37,18 @@ def exact_passes(ct: Any) -> Any:
     MLPerf Tiny ResNet8 (coremltools 9.0). `fuse_conv_scale` and `fuse_conv_bias` fold the same
     operations exactly.
 
-    Ours runs right behind the pass that makes multiplications of divisions, and before the one
-    that would fold the addition of 3 into a convolution.
+    `use_hard_sigmoids` runs right behind the pass that makes multiplications of divisions, and
+    before the one that would fold the addition of 3 into a convolution; `use_equal_ranks` runs
+    last.
     """
     _register()
     pipeline = ct.PassPipeline.DEFAULT
     pipeline.remove_passes({"common::fuse_elementwise_to_batchnorm"})
     place = pipeline.passes.index(_BEFORE_IT) + 1
     pipeline.insert_pass(index=place, pass_name=f"{_NAMESPACE}::{_HARD_SIGMOIDS}")
+    if neural_network:
+        pipeline.append_pass(f"{_NAMESPACE}::{_EQUAL_RANKS}")
+        pipeline.append_pass(_DEAD_CODE)
     return pipeline
 
 
@@ -43,12 +56,16 @@ def _register() -> None:
     passes = guest("coremltools.converters.mil.mil.passes.graph_pass", extra="coreml")
     registry = guest("coremltools.converters.mil.mil.passes.pass_registry", extra="coreml")
 
-    class UseHardSigmoids(passes.AbstractGraphPass):  # type: ignore[misc,name-defined]
+    class Rewriting(passes.AbstractGraphPass):  # type: ignore[misc,name-defined]
+        rewrite: Callable[[Any], None]
+
         def apply(self, prog: Any) -> None:
             for function in prog.functions.values():
-                use_hard_sigmoids(function)
+                type(self).rewrite(function)
 
-    registry.register_pass(_NAMESPACE, override=True, name=_HARD_SIGMOIDS)(UseHardSigmoids)
+    for name, rewrite in ((_HARD_SIGMOIDS, use_hard_sigmoids), (_EQUAL_RANKS, use_equal_ranks)):
+        made = type(name, (Rewriting,), {"rewrite": staticmethod(rewrite)})
+        registry.register_pass(_NAMESPACE, override=True, name=name)(made)
 
 
 def use_hard_sigmoids(block: Any) -> None:
@@ -70,6 +87,39 @@ def use_hard_sigmoids(block: Any) -> None:
                 use_hard_sigmoids(inner)
             if operation.op_type == "mul":
                 _rewrite(operation, block, builder)
+
+
+def use_equal_ranks(block: Any) -> None:
+    """Give both sides of an arithmetic operation as many axes, where one has few.
+
+    coremltools writes layers of the first specification for some of them, such as a bias of shape
+    (64,) beside (1, 64). NeuralNetwork.proto does not say whether such a vector runs along the
+    channels or along the width.
+
+    Args:
+        block: A `coremltools.converters.mil.mil.Block`; it is changed in place.
+    """
+    builder = guest("coremltools.converters.mil.mil", extra="coreml").Builder
+    with block:
+        for operation in list(block.operations):
+            for inner in operation.blocks:
+                use_equal_ranks(inner)
+            if operation.op_type not in _BROADCASTING:
+                continue
+            sides = {"x": operation.x, "y": operation.y}
+            place, low = min(sides.items(), key=lambda side: side[1].rank)
+            missing = max(side.rank for side in sides.values()) - low.rank
+            if not missing or not 0 < low.rank < _CLEAR_RANK:
+                continue
+            if low.val is not None:
+                values = np.reshape(low.val, (1,) * missing + tuple(low.shape))
+                sides[place] = builder.const(val=values, before_op=operation)
+            else:
+                axes = list(range(missing))
+                sides[place] = builder.expand_dims(x=low, axes=axes, before_op=operation)
+            make = getattr(builder, operation.op_type)
+            whole = make(**sides, name=operation.name, before_op=operation)
+            _replace(operation, whole, block)
 
 
 def _rewrite(product: Any, block: Any, builder: Any) -> None:

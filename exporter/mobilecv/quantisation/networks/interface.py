@@ -17,7 +17,8 @@ Slot: TypeAlias = tuple[int, int]
 """Where a constant goes in: (number of the operation, slot of its input)."""
 
 Kind: TypeAlias = Literal["weighted", "scalable", "moving", "other"]
-"""`weighted`: a convolution, depthwise convolution or dense layer with constant weights.
+"""`weighted`: a convolution, depthwise convolution or dense layer with constant weights of its own;
+steps of a recurrent layer share theirs, and stay as they are.
 `scalable`: f(s * x) = s * f(x) for every channel and every s > 0, such as ReLU, pooling and the sum
 of two tensors. `moving`: scalable, and no value is computed, such as padding with zeros.
 `other`: the rest."""

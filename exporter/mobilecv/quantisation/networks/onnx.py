@@ -63,6 +63,7 @@ class OnnxNetwork:
         self._names = {node.output[0]: node.name for node in model.graph.node}
         self._shapes = shapes or self._found_shapes()
         self._work = {each.name: each.multiply_adds for each in onnx_census(model).layers}
+        self._readers = Counter(name for node in model.graph.node for name in node.input)
         self.outputs = {value.name for value in model.graph.output}
         head, clipped = set(head_nodes(model)), self._clipped()
         self.layers = [
@@ -203,12 +204,11 @@ class OnnxNetwork:
         The quantiser gives both one range, and they are not looked at: the engine fuses the two
         operations then, and the photos of a ResNet50 take a third less time.
         """
-        readers = Counter(name for node in self._model.graph.node for name in node.input)
         inner = self._made() - self.outputs
         found: dict[str, str] = {}
         for node in reversed(self._model.graph.node):
             source, result = node.input[0] if node.input else "", node.output[0]
-            if node.op_type in _CLIPPERS and source in inner and readers[source] == 1:
+            if node.op_type in _CLIPPERS and source in inner and self._readers[source] == 1:
                 found[source] = found.get(result, result)
         return found
 
@@ -266,6 +266,8 @@ class OnnxNetwork:
 
     def _weights(self, number: int, node: Any) -> Weights | None:
         if len(node.input) < 2 or node.input[1] not in self._constants:
+            return None
+        if self._readers[node.input[1]] > 1:
             return None
         shape = tuple(self._constants[node.input[1]].dims)
         attributes = self._attributes(node)

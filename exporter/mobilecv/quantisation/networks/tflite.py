@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -55,6 +56,7 @@ class TfliteNetwork:
         """Read the graph."""
         self._model, self._graph = model, EditableTflite.of(model)
         head = set(head_outputs(self._graph))
+        self._readers = Counter(int(index) for op in self._graph.operators for index in op.inputs)
         self.layers = [
             self._layer(number, op, head) for number, op in enumerate(self._graph.operators)
         ]
@@ -179,6 +181,8 @@ class TfliteNetwork:
     def _weights(self, number: int, op: Any) -> Weights | None:
         graph, kind = self._graph, self._graph.op_name(op)
         if kind not in _ORDERS or not graph.is_constant(int(op.inputs[1])):
+            return None
+        if self._readers[int(op.inputs[1])] > 1:
             return None
         order, input_axis = _ORDERS[kind], _INPUT_AXES[kind]
         shape, channels = graph.shape_of(int(op.inputs[1])), graph.shape_of(int(op.inputs[0]))[-1]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from mobilecv.captures.tensorflow import tensorflow_module
+from mobilecv.replacing import replaced
 from mobilecv_runtime.errors import SourceError, guest
 
 
@@ -43,16 +44,21 @@ def convertible_operations() -> Iterator[None]:
 
     Keras 3 compiles grouped and some other convolutions with XLA, which stays one opaque call
     (`StatefulPartitionedCall`), and `tf.nn.gelu` gives `Erfc`, which neither coremltools 9.0 nor
-    tf2onnx 1.17 converts. While this context lasts, Keras traces plainly and takes gelu by `erf`.
+    tf2onnx 1.17 converts; none of the converters takes the loops of recurrent layers. While this
+    context lasts, Keras traces plainly, takes gelu by `erf`, and writes recurrent layers out step
+    by step.
     """
     tf = tensorflow_module()
-    module = guest("keras.src.backend.tensorflow.nn", extra="keras")
-    untouched = module.tf
-    module.tf = cast("Any", _Overlay(tf, nn=_Overlay(tf.nn, gelu=_gelu), function=_plain_function))
-    try:
+    operations = guest("keras.src.backend.tensorflow.nn", extra="keras")
+    backend = guest("keras.src.backend", extra="keras")
+    plain = _Overlay(tf, nn=_Overlay(tf.nn, gelu=_gelu), function=_plain_function)
+    rnn = backend.rnn
+
+    def step_by_step(*args: Any, **options: Any) -> Any:
+        return rnn(*args, **{**options, "unroll": True})
+
+    with replaced(operations, {"tf": plain}), replaced(backend, {"rnn": step_by_step}):
         yield
-    finally:
-        module.tf = untouched
 
 
 class _Overlay:
