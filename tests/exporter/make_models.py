@@ -93,6 +93,15 @@ def _wide() -> keras.Model:
     return keras.Model(image, layers.Dense(4, activation="softmax")(x))
 
 
+def _recurrent() -> keras.Model:
+    """The rows of a gray image, one after the other, up and down."""
+    image = keras.Input((5, 8, 1))
+    x = layers.Reshape((5, 8))(image)
+    x = layers.Bidirectional(layers.GRU(6, return_sequences=True))(x)
+    x = layers.LSTM(8)(x)
+    return keras.Model(image, layers.Dense(4, activation="softmax")(x))
+
+
 def _not_an_image() -> keras.Model:
     return keras.Sequential([keras.Input((7,)), layers.Dense(4, activation="softmax")])
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobilecv.targets.coreml_passes import use_hard_sigmoids
+from mobilecv.targets.coreml_passes import use_equal_ranks, use_hard_sigmoids
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.inspection import inspect
 from runtime.coreml.mil_programs import lowered, mb, program
@@ -104,6 +104,35 @@ def test_a_hard_swish_becomes_two(form: str) -> None:
     left, before, after = rewritten(HARD_SWISH[form])
     assert left == {"sigmoid_hard": 1, "mul": 1}
     np.testing.assert_allclose(after, before, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "of_rank"),
+    [((5,), 3), ((4, 5), 3), ((1, 4, 5), 3), ((), 0), ((2, 1, 4, 5), 4)],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("is_constant", [True, False])
+def test_a_side_of_few_axes_gets_as_many_as_the_other(
+    shape: tuple[int, ...], of_rank: int, swapped: bool, is_constant: bool
+) -> None:
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) + 1
+
+    def build(x: Any) -> Any:
+        side: Any = values if is_constant else mb.exp(x=mb.reduce_sum(x=x, keep_dims=False))
+        if not is_constant:
+            side = mb.mul(x=values, y=side) if shape else side
+        return mb.sub(x=side, y=x) if swapped else mb.sub(x=x, y=side)
+
+    made = mb.program(input_specs=[mb.TensorSpec(shape=SHAPE)])(build)
+    block = made.functions["main"]
+    name, before = block.outputs[0].name, tuple(block.outputs[0].shape)
+    use_equal_ranks(block)
+    result = block.outputs[0]
+    assert (result.name, tuple(result.shape)) == (name, before)
+    side = result.op.x if swapped else result.op.y
+    assert side.rank == of_rank
+    if is_constant:
+        np.testing.assert_array_equal(np.ravel(side.val), np.ravel(values))
 
 
 @pytest.mark.parametrize("form", OTHERS)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import mobilecv
+from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.targets import TARGETS
+from mobilecv.targets.tflite_metadata import without_files
 from mobilecv_runtime import Bundle
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.inspection import inspect
@@ -211,3 +213,23 @@ def test_an_export_says_that_a_file_does_not_keep_its_promises(
         "it has no input x, only image",
         "it has no output y, only probabilities, classLabel",
     )
+
+
+def test_recurrent_layers_convert_to_every_target(
+    make_model, digits_photos: Path, cli: Cli, tmp_path: Path
+) -> None:
+    options = ["--preset", "unit", "--calibration", digits_photos / "calibration"]
+    done = cli("export", make_model("recurrent"), "--to", "all", "--json", *options)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert not report["failures"]
+    found = {each["id"]: each for each in report["manifest"]["artifacts"]}
+    assert found.keys() == set(TARGETS)
+    assert {id_: each["parity"]["outcome"] for id_, each in found.items()} == dict.fromkeys(
+        TARGETS, "agrees"
+    )
+    file = tmp_path / report["bundle"] / found["tflite"]["file"]
+    network = TfliteNetwork(without_files(file.read_bytes()))
+    # What steps share is nobody's own: rounded by each step, there would be as many copies.
+    (own,) = (layer.name for layer in network.layers if layer.weights)
+    assert "dense" in own
