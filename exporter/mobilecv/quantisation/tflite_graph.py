@@ -12,6 +12,8 @@ from mobilecv.tflite_packing import pack
 from mobilecv_runtime.errors import guest
 from mobilecv_runtime.tflite_layers import TfliteGraph, text
 
+_SPLITTING: Final = frozenset({"SPLIT", "SPLIT_V", "UNPACK"})
+
 
 class EditableTflite(TfliteGraph):
     """A `.tflite` without associated files that another one can be made of."""
@@ -101,13 +103,16 @@ class EditableTflite(TfliteGraph):
         self.op_names.append("MEAN")
 
     def quantise_unread_results(self) -> None:
-        """Give results that nothing reads the type and scale of others of their operation.
+        """Give parts that nothing reads the type and scale of the others.
 
         ai-edge-quantizer 0.10 leaves them in float32, and XNNPACK refuses a `SPLIT` into both: the
         first step of an LSTM reads three of four parts.
         """
         read = {int(index) for op in self.operators for index in op.inputs} | {*self.outputs}
         for op in self.operators:
+            # Of others, such as `TOPK_V2`, results differ in type.
+            if self.op_name(op) not in _SPLITTING:
+                continue
             results = [int(index) for index in op.outputs]
             used = [self.tensors[index] for index in results if index in read]
             for index in results:

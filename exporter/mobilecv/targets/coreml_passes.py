@@ -27,10 +27,6 @@ _CLEAR_RANK: Final = 3
 def exact_passes(ct: Any, *, neural_network: bool) -> Any:
     """All passes of coremltools without the one that changes the numbers, and our own.
 
-    Args:
-        ct: The module `coremltools`.
-        neural_network: Whether a neural network is to be written, and no ML Program.
-
     `fuse_elementwise_to_batchnorm` turns a multiplication and an addition into a batch
     normalisation of variance 1, whose default epsilon of 1e-5 then divides the scale by
     sqrt(1.00001): an error of 5e-6 for every layer, which added up to 1e-4 in probability on the
@@ -40,6 +36,10 @@ def exact_passes(ct: Any, *, neural_network: bool) -> Any:
     `use_hard_sigmoids` runs right behind the pass that makes multiplications of divisions, and
     before the one that would fold the addition of 3 into a convolution; `use_equal_ranks` runs
     last.
+
+    Args:
+        ct: The module `coremltools`.
+        neural_network: Whether a neural network is to be written, and no ML Program.
     """
     _register()
     pipeline = ct.PassPipeline.DEFAULT
