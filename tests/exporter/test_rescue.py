@@ -130,7 +130,8 @@ def assert_little_is_in_float(network: FloatNetwork, made: Made) -> None:
 @pytest.mark.parametrize("format_", FORMATS)
 def test_what_int8_cannot_hold_is_said(format_: str, fragile: Path, tmp_path: Path) -> None:
     network, _ = FORMATS[format_](fragile, "hopeless")
-    _, record = rescue(network, twin(network, tmp_path), CALIBRATION, GOLDEN)
+    answers = scores_of(network.to_bytes(), network.suffix, CALIBRATION).scores
+    _, record = rescue(network, twin(network, tmp_path), CALIBRATION, GOLDEN, answers)
     assert "int8 cannot hold this network: agreement" in record.summary
     assert record.summary.endswith(f"use {format_}-fp16")
     assert record.to_json()["outcome"] == "not rescued"

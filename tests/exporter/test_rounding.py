@@ -378,9 +378,11 @@ def test_what_is_held_of_a_photo_leaves_less_for_the_first_run(
 
     monkeypatch.setattr(network, "observe", noted)
     monkeypatch.setattr(moments, "_MOST_BYTES", network.tensor_bytes)
-    _, measured = moments.observed_and_measured(network, PHOTOS)
-    assert [layer.name for layer, _ in measured] == whole
-    assert watched == [1]
+    seen = moments.seen(network, PHOTOS)
+    assert [layer.name for layer, _ in seen.moments] == whole
+    assert watched == [2]  # What one layer reads, and the answers.
+    alone = scores_of(network.to_bytes(), network.suffix, PHOTOS).scores
+    np.testing.assert_allclose(seen.answers, alone, rtol=0, atol=1e-6)
     assert len(whole) > 1
 
 

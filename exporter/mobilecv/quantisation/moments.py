@@ -7,6 +7,7 @@ w costs in its output. A constant 1 behind x stands for the bias.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from mobilecv.quantisation.networks.interface import FloatNetwork, Floats, Layer, Weights
 from mobilecv.quantisation.ranges import Observed
-from mobilecv_runtime.spec import UInt8Array
+from mobilecv_runtime.spec import FloatArray, UInt8Array
 
 Measured: TypeAlias = tuple[Layer, list[NDArray[np.float32]]]
 """A layer and its moments, see `Moments.blocks`."""
@@ -138,19 +139,54 @@ def measured(network: FloatNetwork, photos: UInt8Array) -> Iterator[Measured]:
     return _measured(network, photos, _parts(network, len(photos)))
 
 
-def observed_and_measured(
-    network: FloatNetwork, photos: UInt8Array
-) -> tuple[dict[str, Observed], Iterator[Measured]]:
-    """What every tensor holds, and the moments, with one run less over the photos.
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a network did on photos."""
+
+    observed: dict[str, Observed]
+    """What every tensor held."""
+    moments: Iterator[Measured]
+    """Those of `measured`."""
+    answers: FloatArray
+    """(photos, labels): the scores that it gave."""
+
+
+def seen(network: FloatNetwork, photos: UInt8Array) -> Seen:
+    """Look at all that there is to see on photos, in one run over them if memory allows.
+
+    Args:
+        network: The float network.
+        photos: (count, height, width, channels), uint8.
 
     Raises:
         ConversionError: If a tensor takes NaN or infinity.
     """
     parts = _parts(network, len(photos), beside=network.tensor_bytes)
-    first = next(parts, None)
-    observed = network.observe(photos, first)
-    already = first.results() if first else iter(())
-    return observed, chain(already, _measured(network, photos, parts))
+    watcher = _FirstRun(network, next(parts, None))
+    observed = network.observe(photos, watcher)
+    return Seen(
+        observed=observed,
+        moments=chain(watcher.results(), _measured(network, photos, parts)),
+        answers=np.stack(watcher.answers),
+    )
+
+
+class _FirstRun:
+    """Watches a part of the layers, if there is one, and the answers."""
+
+    def __init__(self, network: FloatNetwork, part: Part | None) -> None:
+        (self._output,) = network.outputs
+        self._part = part
+        self.tensors: Collection[str] = {self._output, *(part.tensors if part else ())}
+        self.answers: list[FloatArray] = []
+
+    def add(self, held: Mapping[str, Floats]) -> None:
+        self.answers.append(held[self._output].flatten())
+        if self._part:
+            self._part.add(held)
+
+    def results(self) -> Iterator[Measured]:
+        return self._part.results() if self._part else iter(())
 
 
 def _measured(

@@ -78,15 +78,22 @@ def quantised(
     if golden is None or len(photos) < FEWEST_PHOTOS:
         return made
     tell("holding int8 against float on calibration photos")
-    referees = (_Referee.of(twin, images) for images in (golden, photos[:_CHECKED]))
+    referees = (
+        _Referee.of_file(twin, golden),
+        _Referee.of(twin, photos[:_CHECKED], plain.float_answers[:_CHECKED]),
+    )
     if all(each.judge(each.answers(plain.model)).outcome == "agrees" for each in referees):
         return made
-    model, record = rescue(network, twin, photos, golden)
+    model, record = rescue(network, twin, photos, golden, plain.float_answers)
     return Made(model=model, findings=Findings(coverage=plain.coverage, rescue=record))
 
 
 def rescue(
-    network: FloatNetwork, twin: FloatFile, photos: UInt8Array, golden: UInt8Array
+    network: FloatNetwork,
+    twin: FloatFile,
+    photos: UInt8Array,
+    golden: UInt8Array,
+    expected: FloatArray,
 ) -> tuple[bytes, Record]:
     """Find the smallest change with which int8 agrees with the float network.
 
@@ -96,15 +103,14 @@ def rescue(
         photos: (count, height, width, channels), uint8: at least FEWEST_PHOTOS of the calibration
             set. Every other one gives ranges; the rest decides.
         golden: The images that the bundle keeps, on which it must agree as well.
+        expected: (count, labels): the float network's scores on the photos.
 
     Returns:
         The first file that agrees, and what was tried; if none agrees, a file whose answers are
         the nearest or almost so.
     """
-    measured, held_out = photos[::2], photos[1::2]
-    referees = _Referee.of(twin, held_out), _Referee.of(twin, golden)
-    expected = _Referee.of(twin, measured).expected
-    context = Context(photos=measured, expected=expected, answer=twin.answer)
+    referees = _Referee.of(twin, photos[1::2], expected[1::2]), _Referee.of_file(twin, golden)
+    context = Context(photos=photos[::2], expected=expected[::2], answer=twin.answer)
     best = Candidate(network=network, rule=USUAL_RULE)
     kept, model = _trial("plain", best, context, referees)
     trials = [kept]
@@ -120,13 +126,13 @@ def rescue(
                 break
         context.keep(best.network)
     return model, Record(
-        held_out=len(held_out), trials=tuple(trials), kept=kept, fallback=network.fallback
+        held_out=len(photos[1::2]), trials=tuple(trials), kept=kept, fallback=network.fallback
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Referee:
-    """Images with the float file's answers to them."""
+    """Images with the float network's answers to them."""
 
     images: UInt8Array
     expected: FloatArray
@@ -134,9 +140,14 @@ class _Referee:
     answer: Answer
 
     @classmethod
-    def of(cls, twin: FloatFile, images: UInt8Array) -> _Referee:
+    def of(cls, twin: FloatFile, images: UInt8Array, expected: FloatArray) -> _Referee:
+        return cls(images=images, expected=expected, suffix=twin.path.suffix, answer=twin.answer)
+
+    @classmethod
+    def of_file(cls, twin: FloatFile, images: UInt8Array) -> _Referee:
+        """With the answers that the file gives."""
         scores = scores_of_file(twin.path, images, threads=usable_threads()).scores
-        return cls(images=images, expected=scores, suffix=twin.path.suffix, answer=twin.answer)
+        return cls.of(twin, images, scores)
 
     def answers(self, model: bytes, *, threads: int | None = None) -> Answers:
         """What an int8 file says on the images; as fast as it can, if no threads are given."""
