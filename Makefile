@@ -29,7 +29,7 @@ lint: $(VENV)/.installed  ## Format, lint, types, import rules
 	$(BIN)/lint-imports
 
 test: lint  ## Lint, types and all tests: what CI runs
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 bench: $(VENV)/.installed  ## Export against the bare converters: time and memory as ratios
 	$(BIN)/python benchmarks/export_against_converters.py

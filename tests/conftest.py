@@ -7,12 +7,33 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests_shared import DIGITS, ROOT, Cli, run_cli
 
+DIVIDED: Final = {"test_export.py", "test_failures.py", "test_torch_cli.py"}
+"""Modules whose tests may run in several processes."""
+
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+class _Scheduler(LoadScopeScheduling):
+    """Gives each module to one process, and the slow tests that share nothing to any.
+
+    These come last, so that all processes end together.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, *_ = nodeid.partition("::")
+        return nodeid if Path(module).name in DIVIDED else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
+    """Choose the way in which tests are dealt out to processes."""
+    return _Scheduler(config, log)
 
 
 @pytest.fixture

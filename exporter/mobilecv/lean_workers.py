@@ -21,7 +21,7 @@ from mobilecv.sources import trust
 from mobilecv.sources.loading import LoadOptions
 from mobilecv.targets.base import Target
 
-_NEVER_USED: Final = ("matplotlib", "pandas", "sklearn")
+_NEVER_USED: Final = ("matplotlib", "pandas", "sklearn", "transformers")
 _BESIDE_KERAS: Final = (*_NEVER_USED, "jax", "torch")
 _BESIDE_TORCH: Final = (*_NEVER_USED, "keras", "tensorflow")
 _BESIDE_FLOAT_FILE: Final = (*_BESIDE_KERAS, "keras", "tensorflow")

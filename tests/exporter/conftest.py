@@ -1,31 +1,38 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import torch_models
+from mobilecv.lean_workers import lean
+from mobilecv_runtime.child import Child
+from tests_shared import BESIDE_KERAS, instance
 
 ModelMaker = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
-    """A small seeded Keras model of some kind, made once; see `make_models.py`."""
-    made: dict[tuple[str, str], Path] = {}
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelMaker]:
+    """A small seeded Keras model of some kind, made once; see `keras_models.py`."""
+    folder = tmp_path_factory.mktemp("models")
+    with ExitStack() as stack:
 
-    def make(kind: str, suffix: str = ".keras") -> Path:
-        if (kind, suffix) not in made:
-            path = tmp_path_factory.mktemp(kind) / f"{kind}{suffix}"
-            script = Path(__file__).with_name("make_models.py")
-            subprocess.run([sys.executable, script, kind, path], check=True, capture_output=True)
-            made[kind, suffix] = path
-        return made[kind, suffix]
+        @cache
+        def maker() -> Child:
+            held = (instance, BESIDE_KERAS, "keras_models", "Maker")
+            return stack.enter_context(Child(lean, *held, log=folder / "log"))
 
-    return make
+        @cache
+        def make(kind: str, suffix: str = ".keras") -> Path:
+            path = folder / f"{kind}{suffix}"
+            maker().call("make", kind, str(path))
+            return path
+
+        yield make
 
 
 @pytest.fixture(scope="session")

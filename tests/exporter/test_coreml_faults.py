@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from mobilecv_runtime.parity import Verdict
 from mobilecv_runtime.runners.coreml import ExecutedCoremlRunner
 from mobilecv_runtime.spec import Precision
 from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict, scores_verdict
-from tests_shared import run_cli
+from tests_shared import BESIDE_PROTOBUFS, run_cli, run_script
 
 FAULTS = [
     "swapped colours", "no normalisation", "half the scale", "doubled normalisation",
@@ -38,9 +36,7 @@ digit, show in them. Files of 8-bit weights may differ by more than that."""
 
 def spoil(file: Path, folder: Path) -> None:
     script = Path(__file__).with_name("spoil_coreml.py")
-    command = [sys.executable, script, file, folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_script(script, file, folder, without=BESIDE_PROTOBUFS)
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ import pytest
 from head_networks import OUTPUTS, contract, images
 from mobilecv.captures import Capture
 from mobilecv.conversion import Converter
+from mobilecv.lean_workers import lean
 from mobilecv.sources.base import SourceDescription, SourceSession
 from mobilecv.targets import TARGETS, Job
 from mobilecv_runtime import Bundle, Classifier
@@ -27,9 +25,12 @@ from mobilecv_runtime.inspection import inspect
 from mobilecv_runtime.runners import open_runner
 from mobilecv_runtime.spec import Contract, FloatArray, Head, Labels
 from mobilecv_runtime.verdicts import ScoredImages, artifact_verdict
-from tests_shared import ROOT, Cli
+from tests_shared import BESIDE_KERAS, BESIDE_TORCH, NEVER_USED, ROOT, Cli, run_script
 
 FRAMEWORKS = ("keras", "pytorch")
+BESIDE = {"keras": BESIDE_KERAS, "pytorch": BESIDE_TORCH}
+UNUSED = {"coreml": NEVER_USED, "tflite": (), "onnx": NEVER_USED}
+"""By format; litert-torch needs JAX."""
 CONVERTED = [head for head in OUTPUTS if head not in ("softmax", "logits")]
 """Those two are in every target already in `test_export` and `test_torch_targets`."""
 CHECKED = [
@@ -85,14 +86,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder of networks by framework; see `head_networks.py`."""
     script = ROOT / "tests" / "head_networks.py"
     folders = {framework: tmp_path_factory.mktemp(framework) for framework in FRAMEWORKS}
-    paths = os.pathsep.join(sys.path)
     for framework, folder in folders.items():
-        subprocess.run(
-            [sys.executable, script, framework, folder],
-            check=True,
-            capture_output=True,
-            env={**os.environ, "PYTHONPATH": paths},
-        )
+        run_script(script, framework, folder, without=BESIDE[framework])
     return folders
 
 
@@ -107,7 +102,10 @@ def network(
     made: dict[tuple[str, str], Network] = {}
     with ExitStack() as stack:
         formats = {TARGETS[target].format for target in CHECKED}
-        workers = {name: stack.enter_context(Child(Converter, log=log)) for name in formats}
+        workers = {
+            name: stack.enter_context(Child(lean, Converter, UNUSED[name], log=log))
+            for name in formats
+        }
 
         def make(framework: str, head: str) -> Network:
             if (framework, head) not in made:

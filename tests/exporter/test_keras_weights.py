@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from mobilecv.sources.keras.source import KerasSource
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import SourceError, UsageError
-from tests_shared import Cli
+from tests_shared import BESIDE_KERAS, Cli, run_script
 
 NOTHING = LoadOptions()
 
@@ -36,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights and of the code that builds their networks; do not write into it."""
     folder = tmp_path_factory.mktemp("weights")
     script = Path(__file__).with_name("make_keras_weights.py")
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    run_script(script, folder, without=BESIDE_KERAS)
     return folder
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -40,7 +38,7 @@ from mobilecv.targets.tflite_metadata import without_files
 from mobilecv_runtime.errors import ConversionError
 from mobilecv_runtime.spec import FloatArray, UInt8Array
 from mobilecv_runtime.tflite_layers import tflite_census
-from tests_shared import Cli
+from tests_shared import BESIDE_KERAS, Cli, run_script
 
 # LiteRT says so whenever tensors are looked into, which is what measuring ranges is.
 pytestmark = pytest.mark.filterwarnings("ignore:.*experimental_preserve_all_tensors:UserWarning")
@@ -62,7 +60,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the models of `make_fragile_models.py`."""
     folder = tmp_path_factory.mktemp("fragile")
     script = Path(__file__).with_name("make_fragile_models.py")
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    run_script(script, folder, without=BESIDE_KERAS)
     return folder
 
 

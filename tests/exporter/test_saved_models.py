@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from mobilecv.sources.keras.saved_models import SavedModelSource
 from mobilecv_runtime.bundle import Bundle
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import SourceError, UsageError
-from tests_shared import Cli
+from tests_shared import BESIDE_KERAS, Cli, run_script
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SavedModels of every kind; do not write into them."""
     folder = tmp_path_factory.mktemp("saved")
     script = Path(__file__).with_name("make_saved_models.py")
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    run_script(script, folder, without=BESIDE_KERAS)
     return folder
 
 

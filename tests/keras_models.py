@@ -1,11 +1,9 @@
-"""Makes small seeded Keras models in a process of its own: `python make_models.py KIND FILE`.
+"""Makes small seeded Keras models.
 
 TensorFlow is slow to import and warns a lot, so tests keep it out of their own process.
 """
 
 from __future__ import annotations
-
-import sys
 
 import keras
 import numpy as np
@@ -123,20 +121,21 @@ def _nan() -> keras.Model:
     return model
 
 
-def main(kind: str, path: str) -> None:
-    """Make one model, with weights that tell its channels and its pixels apart."""
-    keras.utils.set_random_seed(3)
-    model = globals()[f"_{kind.removesuffix('_weights')}"]()
-    if kind != "nan":
-        random = np.random.default_rng(3)
-        model.set_weights(
-            [w + random.uniform(0.01, 0.4, w.shape) * (w.ndim == 1) for w in model.get_weights()]
-        )
-    if kind.endswith("_weights"):
-        model.save_weights(path)
-    else:
-        model.save(path)
+class Maker:
+    """Lives in a process of its own."""
 
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    def make(self, kind: str, path: str) -> None:
+        """Write one model, with weights that tell its channels and its pixels apart."""
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(3)
+        model = globals()[f"_{kind.removesuffix('_weights')}"]()
+        if kind != "nan":
+            random = np.random.default_rng(3)
+            weights = model.get_weights()
+            model.set_weights(
+                [w + random.uniform(0.01, 0.4, w.shape) * (w.ndim == 1) for w in weights]
+            )
+        if kind.endswith("_weights"):
+            model.save_weights(path)
+        else:
+            model.save(path)
