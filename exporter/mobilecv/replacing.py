@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -32,3 +33,11 @@ def replaced(owner: Any, values: Mapping[str, Any]) -> Iterator[None]:
                 setattr(owner, name, old[name])
             else:  # It was inherited.
                 delattr(owner, name)
+
+
+def module_or_none(name: str) -> Any:
+    """A module of a framework; None if this version has none of that name."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None

@@ -181,5 +181,5 @@ def test_without_any_of_these_places_it_converts_as_before(
     conversions: Conversions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = written(conversions.convert("coreml"))
-    monkeypatch.setattr(coreml_memory, "_module", lambda _: None)
+    monkeypatch.setattr(coreml_memory, "module_or_none", lambda _: None)
     assert written(conversions.convert("coreml")) == expected

@@ -19,6 +19,7 @@ from mobilecv.targets.coreml_int8 import quantise_kernels
 from mobilecv.targets.coreml_memory import few_copies
 from mobilecv.targets.coreml_networks import Network, networks
 from mobilecv.targets.coreml_passes import exact_passes
+from mobilecv.targets.coreml_splits import split_constants_left
 from mobilecv_runtime.coreml.model import CONTRACT_KEY, VALUE_NAMES_KEY, specification_file
 from mobilecv_runtime.errors import ConversionError, MissingDependencyError, guest
 from mobilecv_runtime.heads import Head
@@ -67,7 +68,7 @@ def _first_that_converts(job: Job, backend: Backend, ct: Any) -> tuple[Any, Any]
 def _call_converter(
     network: Network, image: Any, job: Job, backend: Backend, ct: Any
 ) -> tuple[Any, Any]:
-    with few_copies(network.source):
+    with split_constants_left(network.source), few_copies(network.source):
         model = ct.convert(
             network.make(),
             source=network.source,

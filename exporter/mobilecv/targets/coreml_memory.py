@@ -12,8 +12,7 @@ changes nothing else.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from inspect import signature
 from typing import Any, Final
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilecv.captures.tensorflow import tensorflow_module
-from mobilecv.replacing import replaced
+from mobilecv.replacing import module_or_none, replaced
 
 LARGE: Final = 1 << 20
 """Bytes from which on a weight is kept from being copied."""
@@ -37,8 +36,6 @@ _LARGEST_FLOAT16, _AS_GOOD_AS_INFINITE = 65504.0, 1e38
 """As `FP16ComputePrecision.fp16_overflow` of coremltools has them."""
 _WEIGHTED: Final = ("add_convolution", "add_inner_product", "add_batched_mat_mul")
 """Methods of coremltools' NeuralNetworkBuilder that take weights by the name of `W`."""
-_OF_SEVERAL_OUTPUTS: Final = frozenset({"Split", "SplitV", "Unpack"})
-"""Operations of TensorFlow."""
 _FLOAT_VALUES: Final = b"\x0a"
 """The tag of `WeightParams.floatValue`: field 1, packed (NeuralNetwork.proto)."""
 
@@ -76,16 +73,16 @@ def _large_constants_left() -> Iterator[None]:
     The pass `constant_propagation` would put all constants into a new graph and fetch them from a
     session.
     """
-    module = _module(_CONSTANTS)
+    module = module_or_none(_CONSTANTS)
     determined = getattr(module, "const_determined_nodes", None)
-    typed = getattr(_module(_TYPES), "numpy_val_to_builtin_val", None)
+    typed = getattr(module_or_none(_TYPES), "numpy_val_to_builtin_val", None)
     if determined is None or typed is None:
         yield
         return
 
     def to_compute(nodes: Mapping[str, Any], *arguments: Any) -> list[str]:
         found: list[str] = determined(nodes, *arguments)
-        computed = set(found) - _behind_several_outputs(found, nodes)
+        computed = set(found)
         for name in found:
             node = nodes[name]
             if node.op != "Const" or node.original_node is None:
@@ -105,22 +102,6 @@ def _large_constants_left() -> Iterator[None]:
 
     with replaced(module, {"const_determined_nodes": to_compute}):
         yield
-
-
-def _behind_several_outputs(names: Iterable[str], nodes: Mapping[str, Any]) -> set[str]:
-    """Those that split a constant, and all that is computed from their parts.
-
-    coremltools 9.0 counts the outputs of such a node wrongly, and then computes no constant at all.
-    Left as operations, it converts them; a recurrent layer's first step has such ones.
-    """
-    found: set[str] = set()
-    pending = [name for name in names if nodes[name].op in _OF_SEVERAL_OUTPUTS]
-    while pending:
-        name = pending.pop()
-        if name not in found:
-            found.add(name)
-            pending.extend(nodes[name].outputs)
-    return found
 
 
 def _copies(name: str, nodes: Mapping[str, Any], computed: Set[str]) -> list[str] | None:
@@ -146,7 +127,7 @@ def _copies(name: str, nodes: Mapping[str, Any], computed: Set[str]) -> list[str
 @contextmanager
 def _overflow_found_in_parts() -> Iterator[None]:
     """The pass `add_fp16_cast` leaves an operation in float32 if float16 cannot hold a constant."""
-    owner = getattr(_module(_QUANTIZATION), "FP16ComputePrecision", None)
+    owner = getattr(module_or_none(_QUANTIZATION), "FP16ComputePrecision", None)
 
     def fp16_overflow(operation: Any) -> bool:
         for given in operation.inputs.values():
@@ -174,7 +155,7 @@ def _overflows(values: NDArray[np.float32]) -> bool:
 @contextmanager
 def _specifications_kept() -> Iterator[None]:
     """`MLModel` saves its specification to a file and loads it again, and gives out copies."""
-    module = _module(_MODEL)
+    module = module_or_none(_MODEL)
     saved: dict[str, Any] = {}
     load = getattr(module, "_load_spec", None)
     if load is None:
@@ -197,7 +178,7 @@ def _specifications_kept() -> Iterator[None]:
 @contextmanager
 def _weights_filled_at_once() -> Iterator[None]:
     """The builder appends weights to a message one by one, which grows by doubling."""
-    builder = getattr(_module(_BUILDER), "NeuralNetworkBuilder", None)
+    builder = getattr(module_or_none(_BUILDER), "NeuralNetworkBuilder", None)
     with ExitStack() as stack:
         for name in _WEIGHTED:
             original = getattr(builder, name, None)
@@ -253,11 +234,3 @@ def _varint(number: int) -> bytes:
         number >>= 7
     found.append(number)
     return bytes(found)
-
-
-def _module(name: str) -> Any:
-    """A module of coremltools; None if this version has none of that name."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        return None
