@@ -8,6 +8,7 @@ error like any other. Frames on the pipes are pickles, written only by the two e
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import pickle
@@ -26,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, NoReturn, Protocol
 
-from mobilecv_runtime.errors import MobileCVError, WorkerError, in_one_line
+from mobilecv_runtime.errors import MobileCVError, OutputError, WorkerError, in_one_line
 
 _LENGTH: Final = struct.Struct("<Q")
 _SIGKILL: Final = 9
@@ -236,12 +237,28 @@ def _answer(run: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
         traceback.print_exc()
         # The cause stays behind: it may be of a class that the parent cannot import.
         return "error", type(error)(*error.args)
+    except OSError as error:
+        traceback.print_exc()
+        return "error", _of_system(error)
     except MemoryError:
         traceback.print_exc()
         return "error", WorkerError("ran out of memory")
     except Exception as error:
         traceback.print_exc()
-        return "error", WorkerError(f"failed with {type(error).__name__}: {in_one_line(error)}")
+        return "error", _unforeseen(error)
+
+
+def _of_system(error: OSError) -> MobileCVError:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return _unforeseen(error)
+    place = f" ({error.filename})" if error.filename else ""
+    return OutputError(
+        f"the disk is full{place}; free some space, or choose another disk by -o or TMPDIR"
+    )
+
+
+def _unforeseen(error: Exception) -> WorkerError:
+    return WorkerError(f"failed with {type(error).__name__}: {in_one_line(error)}")
 
 
 def _serve() -> NoReturn:

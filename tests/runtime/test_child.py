@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mobilecv_runtime.child import Child, InProcess, tell
-from mobilecv_runtime.errors import UsageError, WorkerError, in_one_line
+from mobilecv_runtime.errors import OutputError, UsageError, WorkerError, in_one_line
 
 
 class Subject:
@@ -40,6 +40,9 @@ class Subject:
 
     def fail(self) -> None:
         raise ZeroDivisionError("by zero\nsecond line")
+
+    def write(self, path: str) -> None:
+        Path(path).write_text("a word")
 
     def die(self, number: int) -> None:
         os.kill(os.getpid(), number)
@@ -95,6 +98,23 @@ def test_an_unforeseen_error_is_one_line_and_its_trace_is_in_the_log(log: Path) 
     ):
         child.call("fail")
     assert "Traceback" in log.read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told(log: Path) -> None:
+    with (
+        Child(Subject, log=log) as child,
+        pytest.raises(OutputError, match=r"^the disk is full; free some space"),
+    ):
+        child.call("write", "/dev/full")
+
+
+def test_another_error_of_the_system_is_unforeseen(log: Path) -> None:
+    with (
+        Child(Subject, log=log) as child,
+        pytest.raises(WorkerError, match=r"^failed with FileNotFoundError: "),
+    ):
+        child.call("write", "no/such/folder")
 
 
 @pytest.mark.parametrize(
