@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
 from tests_shared import DIGITS, ROOT, Cli, run_cli
@@ -52,13 +53,16 @@ def digits_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, digits_photos: Path) -> Path:
-    """The demo model exported to every target; do not write into it."""
-    folder = tmp_path_factory.mktemp("exported")
-    done = run_cli(
-        "export", DIGITS, "--calibration", digits_photos / "calibration", "--to", "all", cwd=folder
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def exported(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits_photos: Path) -> Path:
+    """The demo model exported to every target, by one of the processes; do not write into it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "exported"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            folder.mkdir()
+            photos = digits_photos / "calibration"
+            done = run_cli("export", DIGITS, "--calibration", photos, "--to", "all", cwd=folder)
+            assert done.returncode == 0, done.stdout + done.stderr
     return folder / "digits-mobilecv"
 
 
