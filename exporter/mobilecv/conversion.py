@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from mobilecv.lean_workers import lean, return_large_blocks, unused_by_converter
+from mobilecv.lean_workers import lean, unused_by_converter
 from mobilecv.progress import Progress
 from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.rescue.record import Record
@@ -44,10 +44,6 @@ class Conversion:
 
 class Converter:
     """Lives in a worker process and runs conversions there."""
-
-    def __init__(self) -> None:
-        """Set the process up for arrays that are large and short-lived."""
-        return_large_blocks()
 
     def convert(self, target: str, job: Job) -> Findings | None:
         """Write one artifact; see `Target.convert`."""

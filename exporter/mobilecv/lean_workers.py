@@ -1,4 +1,4 @@
-"""Spares worker processes what they do not need: unused packages, and memory that is free again.
+"""Spares worker processes the packages that they do not use.
 
 TensorFlow imports JAX if it is there, Keras pandas, scikit-learn and Matplotlib, and coremltools
 both TensorFlow and PyTorch, whichever it converts from. With all of them but pandas installed, a
@@ -8,7 +8,6 @@ which gives the same bytes, 14.4 s and 0.8 GB.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -29,9 +28,6 @@ _BESIDE: Final[Mapping[type[Capture], tuple[str, ...]]] = {
     TensorFlowGraph: _BESIDE_KERAS,
     TorchProgram: _BESIDE_TORCH,
 }
-_MMAP_THRESHOLD: Final = -3
-"""`M_MMAP_THRESHOLD` in glibc's `malloc.h`."""
-_LARGE_BLOCK: Final = 1 << 20
 
 
 def unused_by_source(path: Path, loading: LoadOptions) -> tuple[str, ...]:
@@ -67,15 +63,3 @@ def lean(make: Callable[..., Any], without: Collection[str], *args: Any) -> Any:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     return make(*args)
-
-
-def return_large_blocks() -> None:
-    """From now on, give blocks of a mebibyte and more back to the system when they are freed.
-
-    glibc keeps blocks of up to 32 MiB, between which there is soon no place for the next larger
-    one: int8 of VGG16's convolutions took 1978 MB so, and 1645 without, in as much time. Other
-    systems' allocators have no such setting, and are left alone.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)

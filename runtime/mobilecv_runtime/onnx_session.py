@@ -7,14 +7,12 @@ from typing import Any
 from mobilecv_runtime.errors import BundleError, guest, in_one_line
 
 
-def open_session(model: str | bytes, *, threads: int, keeps_memory: bool = True) -> Any:
+def open_session(model: str | bytes, *, threads: int) -> Any:
     """Load a model into ONNX Runtime.
 
     Args:
         model: The path of an `.onnx` file, or a serialized model.
         threads: How many threads one inference may use.
-        keeps_memory: False to give the memory of every tensor back when it is freed, which takes
-            longer.
 
     Returns:
         An `onnxruntime.InferenceSession`.
@@ -28,7 +26,6 @@ def open_session(model: str | bytes, *, threads: int, keeps_memory: bool = True)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = keeps_memory
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     # onnxruntime's errors share no base class but Exception.

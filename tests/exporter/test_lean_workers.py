@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.lean_workers import (
     lean,
-    return_large_blocks,
     unused_by_converter,
     unused_by_source,
 )
@@ -42,34 +39,6 @@ class Importer:
 
     def backend(self) -> str:
         return os.environ["KERAS_BACKEND"]
-
-
-class Holder:
-    """Lives in a worker, and frees all arrays but the last that it has made."""
-
-    def left(self, returns: bool) -> int:
-        """Resident memory that was not there before, in MiB."""
-        if returns:
-            return_large_blocks()
-        np.ones(30 << 20, np.uint8)  # Freed: from here on glibc keeps blocks of this size.
-        before = self._resident()
-        arrays = [np.ones(8 << 20, np.uint8) for _ in range(20)]
-        del arrays[:-1]
-        return self._resident() - before
-
-    def _resident(self) -> int:
-        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") >> 20
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="of glibc's allocator")
-def test_a_conversion_gives_back_the_memory_that_it_has_freed(tmp_path: Path) -> None:
-    left = {}
-    for returns in (False, True):
-        with Child(Holder, log=tmp_path / "log") as child:
-            left[returns] = child.call("left", returns)
-
-    assert left[True] < 24 < 100 < left[False]
 
 
 def test_a_worker_imports_all_but_what_it_is_to_leave_out(

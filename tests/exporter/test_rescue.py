@@ -23,6 +23,7 @@ from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.quantisation.plain import plain_int8
 from mobilecv.quantisation.ranges import RANGE_RULES, Observed
 from mobilecv.quantisation.rescue.candidate import Context
+from mobilecv.quantisation.rescue.channel_peaks import ChannelPeaks
 from mobilecv.quantisation.rescue.equalisation import equalised, groups
 from mobilecv.quantisation.rescue.float_layers import LARGEST_FLOAT_SHARE
 from mobilecv.quantisation.rescue.ladder import (
@@ -140,7 +141,7 @@ def test_what_int8_cannot_hold_is_said(format_: str, fragile: Path, tmp_path: Pa
 
 def test_a_file_that_agrees_stays_as_it_is(fragile: Path, tmp_path: Path) -> None:
     network, _ = tflite(fragile, "badly-scaled")
-    mended = equalised(network, network.observe(CALIBRATION))
+    mended = equalised(network, ChannelPeaks.on(network, CALIBRATION))
     assert mended is not None
     made = quantised(mended, twin(network, tmp_path), CALIBRATION, GOLDEN)
     plain = plain_int8(mended, CALIBRATION)
@@ -161,7 +162,7 @@ def test_without_leave_or_photos_nothing_is_rescued(
 @pytest.mark.parametrize("format_", FORMATS)
 def test_equalisation_keeps_the_float_answers(format_: str, fragile: Path) -> None:
     network, _ = FORMATS[format_](fragile, "badly-scaled")
-    before = network.observe(CALIBRATION[:20])
+    before = ChannelPeaks.on(network, CALIBRATION[:20])
     assert len(groups(network)) == 6
     changed = equalised(network, before)
     assert changed is not None
@@ -169,21 +170,20 @@ def test_equalisation_keeps_the_float_answers(format_: str, fragile: Path) -> No
         scores_of(each.to_bytes(), each.suffix, TEST[:50]).scores for each in (network, changed)
     ]
     np.testing.assert_array_equal(*scores)
-    after = changed.observe(CALIBRATION[:20])
+    after = ChannelPeaks.on(changed, CALIBRATION[:20])
     uneven = [
         tensor
         for group in groups(network)
-        for tensor in group.tensors & before.keys()
-        if spread(before[tensor]) > 300
+        for tensor in group.tensors & before.found.keys()
+        if spread(before, tensor) > 300
     ]
     assert len(uneven) >= 5
     for tensor in uneven:
-        assert spread(after[tensor]) < 0.1 * spread(before[tensor])
+        assert spread(after, tensor) < 0.1 * spread(before, tensor)
 
 
-def spread(observed: Observed) -> float:
-    peaks = observed.channel_peaks
-    assert peaks is not None
+def spread(channels: ChannelPeaks, tensor: str) -> float:
+    peaks = channels.found[tensor]
     return float(peaks.max() / peaks[peaks > 0].min())
 
 
@@ -295,7 +295,7 @@ def test_what_the_answer_is_read_from_is_never_clipped() -> None:
 
 def test_a_model_that_gives_nan_is_refused() -> None:
     with pytest.raises(ConversionError, match="NaN or infinity in hidden"):
-        Observed("hidden").add(np.array([[1, np.nan]], np.float32), -1, np.random.default_rng(0))
+        Observed("hidden").add(np.array([[1, np.nan]], np.float32), np.random.default_rng(0))
 
 
 def test_the_share_of_integer_work_is_counted(fragile: Path) -> None:

@@ -6,7 +6,7 @@ w costs in its output. A constant 1 behind x stands for the bias.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, TypeAlias
@@ -109,7 +109,10 @@ class Part:
             photos: How many photos will be added.
         """
         self._layers = layers
-        self.tensors: Collection[str] = {layer.inputs[0] for layer in layers}
+        self._readers: dict[str, list[Layer]] = {}
+        for layer in layers:
+            self._readers.setdefault(layer.inputs[0], []).append(layer)
+        self.tensors: Collection[str] = self._readers.keys()
         most_waiting = min(_WAITING_BYTES, _ALL_WAITING_BYTES // len(layers))
         most = -(-_POSITIONS // photos)
         self._moments = {
@@ -118,10 +121,10 @@ class Part:
             if layer.weights is not None
         }
 
-    def add(self, held: Mapping[str, Floats]) -> None:
-        """Take what `tensors` hold on one more photo, see `FloatNetwork.activations`."""
-        for layer in self._layers:
-            self._moments[layer.name].add(held[layer.inputs[0]])
+    def add(self, name: str, values: Floats) -> None:
+        """Take what one of `tensors` holds on one more photo, see `FloatNetwork.activations`."""
+        for layer in self._readers[name]:
+            self._moments[layer.name].add(values)
 
     def results(self) -> Iterator[Measured]:
         """The moments; each is forgotten here when it is given out."""
@@ -180,10 +183,11 @@ class _FirstRun:
         self.tensors: Collection[str] = {self._output, *(part.tensors if part else ())}
         self.answers: list[FloatArray] = []
 
-    def add(self, held: Mapping[str, Floats]) -> None:
-        self.answers.append(held[self._output].flatten())
-        if self._part:
-            self._part.add(held)
+    def add(self, name: str, values: Floats) -> None:
+        if name == self._output:
+            self.answers.append(values.flatten())
+        if self._part and name in self._part.tensors:
+            self._part.add(name, values)
 
     def results(self) -> Iterator[Measured]:
         return self._part.results() if self._part else iter(())
@@ -194,7 +198,8 @@ def _measured(
 ) -> Iterator[Measured]:
     for part in parts:
         for held in network.activations(photos, part.tensors):
-            part.add(held)
+            for name, values in held.items():
+                part.add(name, values)
         yield from part.results()
 
 

@@ -71,7 +71,8 @@ def folded(source: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         fused = Path(folder, "fused.onnx")
         with _quantiser_errors():
-            shapes.quant_pre_process(str(source), str(fused))
+            # Symbolic shapes take three times as long as the rest, and nothing here needs them.
+            shapes.quant_pre_process(str(source), str(fused), skip_symbolic_shape=True)
         return onnx.load(str(fused))
 
 

@@ -53,8 +53,6 @@ class Observed:
     """The largest value on each photo."""
     values: list[NDArray[np.float32]] = field(default_factory=list)
     """A sample of its values."""
-    channel_peaks: NDArray[np.float32] | None = None
-    """(channels,), the largest |value| of each."""
 
     @property
     def low(self) -> float:
@@ -66,26 +64,17 @@ class Observed:
         """The largest value of all."""
         return max(self.highs)
 
-    def add(
-        self, values: NDArray[np.float32], channel_axis: int, random: np.random.Generator
-    ) -> None:
+    def add(self, values: NDArray[np.float32], random: np.random.Generator) -> None:
         """Take what the tensor held on one more photo.
 
         Raises:
             ConversionError: If it is NaN or infinity.
         """
-        values = np.atleast_1d(values)
-        others = tuple(axis for axis in range(values.ndim) if axis != channel_axis % values.ndim)
-        lows, highs = values.min(axis=others), values.max(axis=others)
-        if not np.isfinite(lows.min() + highs.max()):
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite(low + high):
             raise ConversionError(f"the model gives NaN or infinity in {self.name}")
-        self.lows.append(float(lows.min()))
-        self.highs.append(float(highs.max()))
-        peaks = np.maximum(np.abs(lows), np.abs(highs))
-        if self.channel_peaks is None:
-            self.channel_peaks = peaks
-        else:
-            np.maximum(self.channel_peaks, peaks, out=self.channel_peaks)
+        self.lows.append(low)
+        self.highs.append(high)
         flat = values.ravel()
         if flat.size > _VALUES_PER_PHOTO:
             flat = flat[random.integers(0, flat.size, _VALUES_PER_PHOTO)]

@@ -101,8 +101,8 @@ class Watcher(Protocol):
     tensors: Collection[str]
     """Names of tensors that layers work on."""
 
-    def add(self, held: Mapping[str, Floats]) -> None:
-        """Take what they hold on one more photo, see `FloatNetwork.activations`."""
+    def add(self, name: str, values: Floats) -> None:
+        """Take what one of them holds on one more photo, see `FloatNetwork.activations`."""
 
 
 class FloatNetwork(Protocol):

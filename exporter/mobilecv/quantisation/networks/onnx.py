@@ -124,16 +124,13 @@ class OnnxNetwork:
         observed: dict[str, Observed] = {}
         for number, photo in enumerate(photos, 1):
             tell(f"photo {number} of {len(photos)}")
-            found, watched = self._run(session, photo[None]), {}
+            found = self._run(session, photo[None])
             for name in list(found):
                 values = found.pop(name).numpy()
                 if values.dtype == np.float32 and values.size:
-                    tensor = observed.setdefault(name, Observed(name))
-                    tensor.add(values, _CHANNEL_AXIS if values.ndim > 1 else 0, random)
+                    observed.setdefault(name, Observed(name)).add(values, random)
                 if watcher and name in watcher.tensors:
-                    watched[name] = _channels_last(values)
-            if watcher:
-                watcher.add(watched)
+                    watcher.add(name, _channels_last(values))
         for name, result in clipped.items():
             if result in observed:
                 observed[name] = dataclasses.replace(observed[result], name=name)
@@ -240,7 +237,7 @@ class OnnxNetwork:
                 path = Path(folder, "probe.onnx")
                 # From a file, since the engine holds the bytes that it is given.
                 path.write_bytes(self._model.SerializeToString())
-                return open_session(str(path), threads=usable_threads(), keeps_memory=False)
+                return open_session(str(path), threads=usable_threads())
         finally:
             del outputs[len(known) :]
 

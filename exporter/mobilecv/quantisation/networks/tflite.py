@@ -94,14 +94,11 @@ class TfliteNetwork:
         observed: dict[str, Observed] = {}
         image = self._graph.tensor_name(self._graph.inputs[0])
         for held in self._runs(photos, self._graph.results()):
-            watched = {}
             for name, values in held:
                 if name != image:
-                    observed.setdefault(name, Observed(name)).add(values, -1, random)
+                    observed.setdefault(name, Observed(name)).add(values, random)
                 if watcher and name in watcher.tensors:
-                    watched[name] = values
-            if watcher:
-                watcher.add(watched)
+                    watcher.add(name, values)
         return observed
 
     def activations(

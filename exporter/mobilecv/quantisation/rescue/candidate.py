@@ -9,6 +9,7 @@ from typing import Protocol
 from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork
 from mobilecv.quantisation.ranges import USUAL_RULE, Observed
+from mobilecv.quantisation.rescue.channel_peaks import ChannelPeaks
 from mobilecv.quantisation.rounding import Constants, rounded_constants, with_rounded
 from mobilecv_runtime.heads import Answer
 from mobilecv_runtime.spec import FloatArray, UInt8Array
@@ -25,17 +26,20 @@ class Context:
     """(count, labels): the float network's scores on these photos."""
     answer: Answer = "one label"
     """What the scores are."""
-    _observed: list[tuple[FloatNetwork, dict[str, Observed]]] = field(default_factory=list)
+    _observed: list[tuple[FloatNetwork, dict[str, Observed], ChannelPeaks]] = field(
+        default_factory=list
+    )
     _rounded: list[tuple[FloatNetwork, dict[str, Constants]]] = field(default_factory=list)
 
     def observed(self, network: FloatNetwork) -> dict[str, Observed]:
         """What the network's tensors hold on the photos; measured once."""
-        for known, observed in self._observed:
-            if known is network:
-                return observed
-        observed = network.observe(self.photos)
-        self._observed.append((network, observed))
+        observed, _ = self._look(network)
         return observed
+
+    def channel_peaks(self, network: FloatNetwork) -> ChannelPeaks:
+        """How far the channels of its tensors reach on the photos; measured in the same run."""
+        _, peaks = self._look(network)
+        return peaks
 
     def rounded(self, network: FloatNetwork) -> dict[str, Constants]:
         """The network's rounded weights by layer; worked out once."""
@@ -50,6 +54,15 @@ class Context:
         """Forget what was measured of others: it holds their weights, and rounded ones."""
         self._observed[:] = [each for each in self._observed if each[0] is network]
         self._rounded[:] = [each for each in self._rounded if each[0] is network]
+
+    def _look(self, network: FloatNetwork) -> tuple[dict[str, Observed], ChannelPeaks]:
+        for known, observed, peaks in self._observed:
+            if known is network:
+                return observed, peaks
+        peaks = ChannelPeaks(network)
+        observed = network.observe(self.photos, peaks)
+        self._observed.append((network, observed, peaks))
+        return observed, peaks
 
 
 @dataclass(frozen=True, kw_only=True)

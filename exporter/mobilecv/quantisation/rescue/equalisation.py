@@ -17,7 +17,7 @@ equalised through them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,8 +30,9 @@ from mobilecv.quantisation.networks.interface import (
     Slot,
     Weights,
 )
-from mobilecv.quantisation.ranges import USUAL_RULE, Observed
+from mobilecv.quantisation.ranges import USUAL_RULE
 from mobilecv.quantisation.rescue.candidate import Candidate, Context
+from mobilecv.quantisation.rescue.channel_peaks import ChannelPeaks
 
 _LARGEST_EXPONENT: Final = 16
 """No channel is scaled by more than 2 to this power, nor by less than its inverse."""
@@ -58,12 +59,12 @@ class Equalise:
 
     def apply(self, candidate: Candidate, context: Context) -> Iterator[Candidate]:
         """The equalised network with its usual ranges, and with those that did best so far."""
-        network, observed = candidate.network, context.observed(candidate.network)
+        network, peaks = candidate.network, context.channel_peaks(candidate.network)
         for number in range(_ROUNDS):
             # What is on the way only is not kept: it is another copy of the weights.
             if number:
-                observed = network.observe(context.photos)
-            scaled = equalised(network, observed)
+                peaks = ChannelPeaks.on(network, context.photos)
+            scaled = equalised(network, peaks)
             if scaled is None:
                 break
             network = scaled
@@ -78,7 +79,7 @@ class Equalise:
             )
 
 
-def equalised(network: FloatNetwork, observed: Mapping[str, Observed]) -> FloatNetwork | None:
+def equalised(network: FloatNetwork, peaks: ChannelPeaks) -> FloatNetwork | None:
     """The network with the channels of all groups evened out; None if there is nothing to do."""
     changed: dict[Slot, Floats] = {}
 
@@ -89,7 +90,7 @@ def equalised(network: FloatNetwork, observed: Mapping[str, Observed]) -> FloatN
         changed[slot] = values * factors.reshape(shape)
 
     for group in groups(network):
-        scales = _scales(group, network, observed)
+        scales = _scales(group, network, peaks)
         if scales is None or (scales == 1).all():
             continue
         for maker in group.makers:
@@ -140,10 +141,9 @@ def groups(network: FloatNetwork) -> list[Group]:
     ]
 
 
-def _scales(group: Group, network: FloatNetwork, observed: Mapping[str, Observed]) -> Floats | None:
+def _scales(group: Group, network: FloatNetwork, channels: ChannelPeaks) -> Floats | None:
     """What to divide each channel by, powers of two; None if the channels do not match."""
-    found = [observed[tensor].channel_peaks for tensor in group.tensors if tensor in observed]
-    peaks = [each for each in found if each is not None]
+    peaks = [channels.found[tensor] for tensor in group.tensors if tensor in channels.found]
     counts = {len(each) for each in peaks}
     counts |= {network.constant(each.slot).shape[each.output_axis] for each in group.makers}
     counts |= {network.constant(each.slot).shape[_input_axis(each)] for each in group.readers}
