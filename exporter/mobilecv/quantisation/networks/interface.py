@@ -51,7 +51,7 @@ class Weights:
     channels are grouped otherwise, and cannot be scaled one by one."""
     bias: Slot | None
     order: tuple[int, ...] | None
-    """The axes in the order (outputs, height, width, inputs of a group), or (outputs, inputs) of a
+    """The axes in the order (outputs, inputs of a group, height, width), or (outputs, inputs) of a
     dense layer; None for what is understood no further, such as convolutions of one dimension."""
     groups: int = 1
     """Into how many groups the channels are divided; as many as channels if depthwise."""

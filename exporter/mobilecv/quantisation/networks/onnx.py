@@ -278,7 +278,7 @@ class OnnxNetwork:
                 if groups > 1:
                     input_axis = 0 if groups == shape[0] and shape[1] == 1 else None
                 window = self._window(node, attributes)
-                order = (0, 2, 3, 1) if window else None
+                order = (0, 1, 2, 3) if window else None
             case "Gemm" if self._is_plain(attributes):
                 if not attributes.get("transB", 0):
                     order, input_axis = (1, 0), 0

@@ -32,8 +32,8 @@ from mobilecv_runtime.spec import UInt8Array
 from mobilecv_runtime.tflite_layers import multiply_adds
 
 _ORDERS: Final[Mapping[str, tuple[int, ...]]] = {
-    "CONV_2D": (0, 1, 2, 3),
-    "DEPTHWISE_CONV_2D": (3, 1, 2, 0),
+    "CONV_2D": (0, 3, 1, 2),
+    "DEPTHWISE_CONV_2D": (3, 0, 1, 2),
     "FULLY_CONNECTED": (0, 1),
 }
 """See `Weights.order`."""
@@ -192,7 +192,7 @@ class TfliteNetwork:
             input_axis=input_axis if shape[input_axis] == channels else None,
             bias=(number, 2) if has_bias else None,
             order=order,
-            groups=1 if is_dense else channels // shape[order[-1]],
+            groups=1 if is_dense else channels // shape[order[1]],
             window=None if is_dense else self._window(op, (shape[1], shape[2])),
         )
 
