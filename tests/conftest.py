@@ -56,7 +56,10 @@ def digits_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits_photos: Path) -> Path:
     """The demo model exported to every target, by one of the processes; do not write into it."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own if worker_id == "master" else own.parent) / "exported"
+    # As deep as a test's own folder, so that the way from a copy to the source is the same.
+    shared = own if worker_id == "master" else own.parent / "shared"
+    shared.mkdir(exist_ok=True)
+    folder = shared / "exported"
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             folder.mkdir()
