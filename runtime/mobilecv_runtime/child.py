@@ -249,6 +249,7 @@ def _answer(run: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
 
 
 def _of_system(error: OSError) -> MobileCVError:
+    """A full disk is the user's to mend; anything else is unforeseen."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return _unforeseen(error)
     place = f" ({error.filename})" if error.filename else ""

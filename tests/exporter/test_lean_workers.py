@@ -8,11 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from mobilecv.captures import TensorFlowGraph, TorchProgram
-from mobilecv.lean_workers import (
-    lean,
-    unused_by_converter,
-    unused_by_source,
-)
+from mobilecv.lean_workers import lean, unused_by_converter, unused_by_source
 from mobilecv.sources.keras import framework
 from mobilecv.sources.loading import NOTHING_STATED, LoadOptions
 from mobilecv.targets import TARGETS

@@ -38,7 +38,7 @@ def plain_int8(network: FloatNetwork, photos: UInt8Array) -> Plain:
     found = seen(network, photos)
     ranges = network_ranges(network, USUAL_RULE, found.observed)
     steadiness = coverage(extremes_of(found.observed))
-    found.observed.clear()
+    found.observed.clear()  # Its samples would stay while the weights are rounded.
     rounded = with_rounded(network, rounded_by(network, found.moments), ())
     return Plain(
         model=rounded.quantised(ranges, ()), coverage=steadiness, float_answers=found.answers

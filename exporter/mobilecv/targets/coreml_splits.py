@@ -27,10 +27,9 @@ def split_constants_left(source: str) -> Iterator[None]:
         source: What is converted: "tensorflow", or "pytorch", which is not concerned.
     """
     module = module_or_none(_CONSTANTS) if source == "tensorflow" else None
-    determined = getattr(module, "const_determined_nodes", None)
+    determined: Any = getattr(module, "const_determined_nodes", None)
 
     def to_compute(nodes: Mapping[str, Any], *arguments: Any) -> list[str]:
-        assert determined is not None
         found: list[str] = determined(nodes, *arguments)
         left = _behind_splits(found, nodes)
         return [name for name in found if name not in left]
