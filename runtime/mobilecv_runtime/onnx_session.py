@@ -7,12 +7,14 @@ from typing import Any
 from mobilecv_runtime.errors import BundleError, guest, in_one_line
 
 
-def open_session(model: str | bytes, *, threads: int) -> Any:
+def open_session(model: str | bytes, *, threads: int, spins: bool = True) -> Any:
     """Load a model into ONNX Runtime.
 
     Args:
         model: The path of an `.onnx` file, or a serialized model.
         threads: How many threads one inference may use.
+        spins: Whether they wait for the next inference in a loop, ready at once; where other work
+            comes in between, they take the cores from it.
 
     Returns:
         An `onnxruntime.InferenceSession`.
@@ -26,6 +28,7 @@ def open_session(model: str | bytes, *, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     # onnxruntime's errors share no base class but Exception.

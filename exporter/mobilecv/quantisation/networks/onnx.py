@@ -237,7 +237,7 @@ class OnnxNetwork:
                 path = Path(folder, "probe.onnx")
                 # From a file, since the engine holds the bytes that it is given.
                 path.write_bytes(self._model.SerializeToString())
-                return open_session(str(path), threads=usable_threads())
+                return open_session(str(path), threads=usable_threads(), spins=False)
         finally:
             del outputs[len(known) :]
 
