@@ -1,17 +1,19 @@
-"""Runs the targets' converters in worker processes, two per format.
+"""Runs the targets' converters in worker processes, two per format or two for all.
 
-The targets of a format that convert the captured network share a process, and so its imports. Those
-that are made from a float artifact share another, which holds no framework while it quantises. When
-one kills its process, the failure is that target's alone: a fresh process goes on with the next.
+The targets that convert the captured network share a process, and so its imports: those of a
+format, or of all formats where the network is small, since every import of TensorFlow takes 5 s.
+Those that are made from a float artifact share another, which holds no framework while it
+quantises. When one kills its process, the failure is that target's alone: a fresh process goes on
+with the next.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from mobilecv.lean_workers import lean, unused_by_converter
 from mobilecv.progress import Progress
@@ -19,7 +21,12 @@ from mobilecv.quantisation.findings import Findings
 from mobilecv.quantisation.rescue.record import Record
 from mobilecv.targets import TARGETS, Job, Target
 from mobilecv_runtime.child import Child
+from mobilecv_runtime.digests import size_of
 from mobilecv_runtime.errors import MissingDependencyError, MobileCVError, WorkerError
+
+_SMALL: Final = 1 << 25
+"""Bytes of a captured network whose formats share processes: what one leaves behind in memory
+hardly adds to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +81,31 @@ def convert_all(
         progress: Told about each conversion.
         timeout_s: How long one conversion may take.
     """
+    jobs = {target.id: job_for(target) for target in targets}
+    families: dict[Hashable, list[Target]] = {}
+    for target in targets:
+        families.setdefault(_process(target, jobs[target.id]), []).append(target)
     done: dict[str, Conversion] = {}
-    for _, family in groupby(targets, key=lambda target: (target.format, target.is_derived)):
+    for family in families.values():
         with _Family(log, progress, timeout_s) as workers:
             for target in family:
                 progress.begin(target.id)
-                conversion = workers.convert(target, job_for(target), done)
+                conversion = workers.convert(target, jobs[target.id], done)
                 done[target.id] = conversion
                 outcome = f"failed: {conversion.error}" if conversion.error else "converted"
                 progress.end(target.id, outcome, conversion.seconds)
-    return list(done.values())
+    return [done[target.id] for target in targets]
+
+
+def _process(target: Target, job: Job) -> Hashable:
+    """Targets for which it is the same one share a process."""
+    shares = size_of(job.capture.path) < _SMALL
+    unused = unused_by_converter(target, job.capture)
+    return target.is_derived, unused, "" if shares else target.format
 
 
 class _Family:
-    """The worker process of some targets of one format, started again after a death."""
+    """The worker process of some targets, started again after a death."""
 
     def __init__(self, log: Path, progress: Progress, timeout_s: float | None) -> None:
         self._log, self._progress, self._timeout_s = log, progress, timeout_s

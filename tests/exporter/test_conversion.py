@@ -75,11 +75,14 @@ class Listener:
 def converted(
     targets: list[Target], folder: Path, progress: Progress = SILENT
 ) -> dict[str, object]:
+    graph = folder / "graph.pb"
+    graph.write_bytes(b"small")
+
     def job_for(each: Target) -> Job:
         return Job(
             name="x",
             contract=CONTRACT,
-            capture=TensorFlowGraph(path=folder / "graph.pb", input="i", output="o"),
+            capture=TensorFlowGraph(path=graph, input="i", output="o"),
             base=None,
             calibration=None,
             output=folder / each.id,
@@ -115,6 +118,23 @@ def test_what_is_made_from_a_float_file_is_made_in_a_fresh_process(tmp_path: Pat
     converted([*map(target, names), *derived], tmp_path)
     first, second, third, fourth = [(tmp_path / f"good-{n}").read_text() for n in (1, 2, 3, 4)]
     assert first == second != third == fourth
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize(("limit", "processes"), [(10**9, 2), (0, 4)])
+def test_formats_share_processes_if_the_network_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, processes: int
+) -> None:
+    monkeypatch.setattr("mobilecv.conversion._SMALL", limit)
+    targets = []
+    for format_ in ("coreml", "onnx"):
+        base = target(f"good-{format_}", format=format_)
+        targets += [base, target(f"good-{format_}-int8", format=format_, starts_from=base.id)]
+
+    errors = converted(targets, tmp_path)
+
+    assert list(errors) == [each.id for each in targets]  # Whatever order they were made in.
+    assert len({(tmp_path / each.id).read_text() for each in targets}) == processes
 
 
 @pytest.mark.usefixtures("planted")

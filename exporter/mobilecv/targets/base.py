@@ -74,7 +74,7 @@ class Target:
     id: str
     """What `--to` calls it."""
     format: Format
-    """Targets of one format share a worker process, or two."""
+    """Of the artifact."""
     extra: str
     """The extra of the `mobilecv` distribution that brings its converter."""
     suffix: str
