@@ -46,10 +46,6 @@ class PhotoFolder:
         """
         check_folder(root)
         paths = sorted(_photos_in(root))
-        if not paths:
-            raise UsageError(
-                f"{root}: no photos in it; expected files ending in {', '.join(sorted(SUFFIXES))}"
-            )
         index = {name: number for number, name in enumerate(labels.names)}
         classes = {path: _class_folder(path, root) for path in paths}
         names = {name for name in classes.values() if name is not None}
@@ -72,13 +68,17 @@ class PhotoFolder:
 
 
 def check_folder(root: Path) -> None:
-    """Refuse what is not a folder.
+    """Refuse what is no folder of photos.
 
     Raises:
-        UsageError: If there is no such folder.
+        UsageError: If there is no such folder, or not one photo in it.
     """
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder; give a folder of photos")
+    if not holds_photos(root):
+        raise UsageError(
+            f"{root}: no photos in it; expected files ending in {', '.join(sorted(SUFFIXES))}"
+        )
 
 
 def holds_photos(root: Path) -> bool:

@@ -14,8 +14,8 @@ import pytest
 
 import mobilecv_runtime
 from digits_images import draw_digits
-from mobilecv.quantisation import tflite as tflite_quantisation
 from mobilecv.quantisation.findings import Findings
+from mobilecv.quantisation.integer_share import check_integer_share
 from mobilecv.quantisation.network_ranges import network_ranges
 from mobilecv.quantisation.networks.interface import FloatNetwork, Kind, Layer, Weights
 from mobilecv.quantisation.networks.onnx import OnnxNetwork
@@ -317,7 +317,7 @@ def test_a_file_that_is_mostly_float_is_not_called_int8(fragile: Path) -> None:
     ranges = {name: (each.low, each.high + 1) for name, each in observed.items()}
     half = network.quantised(ranges, {heavy.name})
     with pytest.raises(ConversionError, match=r"only 6\d\.\d% of the multiply-adds"):
-        tflite_quantisation.checked(half)
+        check_integer_share(tflite_census(EditableTflite.of(half)), "tflite-fp16")
 
 
 def test_divergence_is_zero_only_for_the_same_answers() -> None:

@@ -16,9 +16,7 @@ import numpy as np
 from mobilecv.quantisation.networks.interface import Floats
 from mobilecv.quantisation.ranges import Range
 from mobilecv.quantisation.tflite_graph import EditableTflite
-from mobilecv_runtime.census import INTEGER_SHARE
 from mobilecv_runtime.errors import ConversionError, guest, in_one_line
-from mobilecv_runtime.tflite_layers import tflite_census
 
 _HEAD_OPS: Final = frozenset({"SOFTMAX", "LOGISTIC", "SUB", "CONCATENATION"})
 
@@ -81,21 +79,6 @@ def to_int8(
         quantised.quantise_unread_results()
         made = quantised.to_bytes()
     return made
-
-
-def checked(quantised: bytes) -> bytes:
-    """An int8 file, if it is one.
-
-    Raises:
-        ConversionError: If less than 90 % of its multiply-adds run in integers.
-    """
-    share = tflite_census(EditableTflite.of(quantised)).integer_share
-    if share < INTEGER_SHARE:
-        raise ConversionError(
-            f"only {share:.1%} of the multiply-adds would run in integers, and a file below "
-            f"{INTEGER_SHARE:.0%} is no int8 model; use tflite-dynamic or tflite-fp16"
-        )
-    return quantised
 
 
 def _any_of(names: Collection[str]) -> str:

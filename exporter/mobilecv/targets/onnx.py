@@ -12,6 +12,7 @@ from mobilecv.captures import TensorFlowGraph, TorchProgram
 from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.quantisation import onnx as quantisation
 from mobilecv.quantisation.findings import Findings
+from mobilecv.quantisation.integer_share import check_integer_share
 from mobilecv.quantisation.networks.onnx import OnnxNetwork
 from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
 from mobilecv.targets.base import Job, Target, tensor_of_scores
@@ -19,6 +20,7 @@ from mobilecv.targets.onnx_from_tensorflow import from_tensorflow
 from mobilecv.targets.onnx_from_torch import from_torch
 from mobilecv.targets.onnx_order import put_in_order
 from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
 
 
@@ -46,7 +48,9 @@ def _convert_int8(job: Job) -> Findings:
         photos,
         np.load(job.rescue) if job.rescue else None,
     )
-    _write(job, _model(made.model))
+    model = _model(made.model)
+    check_integer_share(onnx_census(model), "onnx-fp16")
+    _write(job, model)
     return made.findings
 
 

@@ -16,8 +16,10 @@ from mobilecv.captures.interface import INPUT_NAME
 from mobilecv.captures.tensorflow import tensorflow_module
 from mobilecv.quantisation import tflite as quantisation
 from mobilecv.quantisation.findings import Findings
+from mobilecv.quantisation.integer_share import check_integer_share
 from mobilecv.quantisation.networks.tflite import TfliteNetwork
 from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
+from mobilecv.quantisation.tflite_graph import EditableTflite
 from mobilecv.replacing import replaced
 from mobilecv.targets import tflite_large_weights as large_weights
 from mobilecv.targets import tflite_metadata
@@ -26,6 +28,7 @@ from mobilecv.targets.tflite_from_torch import from_torch
 from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.runners.tflite import CONTRACT_FILE, LABELS_FILE
 from mobilecv_runtime.spec import Contract
+from mobilecv_runtime.tflite_layers import tflite_census
 
 
 def _convert_float(job: Job) -> None:
@@ -138,7 +141,9 @@ def _convert_int8(job: Job) -> Findings:
         photos,
         np.load(job.rescue) if job.rescue else None,
     )
-    _write(job, quantisation.checked(made.model))
+    census = tflite_census(EditableTflite.of(made.model))
+    check_integer_share(census, "tflite-dynamic or tflite-fp16")
+    _write(job, made.model)
     return made.findings
 
 

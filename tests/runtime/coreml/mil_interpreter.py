@@ -146,6 +146,42 @@ def conv(x, weight, pad_type="valid", strides=None, pad=None, dilations=None, gr
     return result if bias is None else result + bias.reshape(-1, *[1] * axes)
 
 
+def conv_transpose(
+    x, weight, pad_type="valid", strides=None, pad=None, dilations=None, groups=1, bias=None,
+    output_shape=None,
+):  # fmt: skip
+    axes, groups = x.ndim - 2, int(groups)
+    strides = [1] * axes if strides is None else strides
+    dilations = [1] * axes if dilations is None else dilations
+    kernel = weight.shape[2:]
+    whole = [
+        (n - 1) * s + (k - 1) * d + 1
+        for n, k, s, d in zip(x.shape[2:], kernel, strides, dilations, strict=True)
+    ]
+    result = np.zeros((len(x), weight.shape[1] * groups, *whole), x.dtype)
+    parts = np.split(x, groups, axis=1)
+    for place in np.ndindex(*kernel):
+        ws = np.split(weight[(..., *place)], groups)
+        added = [np.einsum("ni...,io->no...", p, w) for p, w in zip(parts, ws, strict=True)]
+        under = [
+            slice(q * d, q * d + (n - 1) * s + 1, s)
+            for q, d, n, s in zip(place, dilations, x.shape[2:], strides, strict=True)
+        ]
+        result[(..., *under)] += np.concatenate(added, axis=1)
+    for axis in range(axes):
+        length = whole[axis]
+        if pad_type == "same":
+            first = (length - x.shape[2 + axis] * strides[axis]) // 2
+            last = first + x.shape[2 + axis] * strides[axis]
+        elif pad_type == "custom":
+            first, last = pad[2 * axis], length - pad[2 * axis + 1]
+        else:
+            first, last = 0, length
+        result = result.take(np.arange(first, last), axis=2 + axis)
+    assert output_shape is None or tuple(output_shape) == result.shape
+    return result if bias is None else result + bias.reshape(-1, *[1] * axes)
+
+
 def pool(x, kernel_sizes, filler, pad_type, strides=None, pad=None, ceil_mode=False):
     axes = x.ndim - 2
     strides = [1] * axes if strides is None else strides
@@ -415,6 +451,7 @@ OPERATIONS = {
     "constexpr_sparse_blockwise_shift_scale": sparse_blockwise,
     "constexpr_sparse_to_dense": sparse_to_dense,
     "conv": conv,
+    "conv_transpose": conv_transpose,
     "cos": lambda x: np.cos(x),
     "einsum": lambda values, equation: np.einsum(equation, *values),
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * (np.exp(x) - 1)),

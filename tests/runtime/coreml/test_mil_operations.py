@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mobilecv_runtime.coreml.lowering import UnsupportedError
 from mobilecv_runtime.coreml.mil.operations import LOWERINGS
 from runtime.coreml.mil_interpreter import OPERATIONS, interpret
 from runtime.coreml.mil_programs import Build, ct, lowered, mb, program, types
@@ -164,6 +165,32 @@ CONVOLUTIONS = [
     convolution(pad_type="same", weight=(8, 1, 3, 3), groups=4, strides=[2, 1]),
     convolution(pad_type="same", weight=(6, 4, 3), shape=(2, 4, 9)),
     convolution(pad_type="custom", weight=(3, 4, 2, 2, 2), shape=(1, 4, 3, 4, 5), pad=[1] * 6),
+]
+
+
+def deconvolution(weight: Shape = (4, 6, 3, 2), shape: Shape = IMAGE, **options: Any) -> Case:
+    def build(x: Any) -> Any:
+        results = weight[1] * options.get("groups", 1)
+        bias = like(x, results, seed=2)
+        return mb.conv_transpose(x=x, weight=like(x, *weight), bias=bias, **options)
+
+    return Case(name="conv_transpose", build=build, shapes=(shape,))
+
+
+DECONVOLUTIONS = [
+    Case(
+        name="conv_transpose",
+        build=lambda x: mb.conv_transpose(x=x, weight=like(x, 4, 6, 3, 2)),
+        shapes=(IMAGE,),
+    ),
+    deconvolution(pad_type="valid", strides=[2, 3]),
+    deconvolution(pad_type="same", strides=[2, 2]),
+    deconvolution(pad_type="same", strides=[2, 1], weight=(4, 6, 5, 4)),
+    deconvolution(pad_type="custom", strides=[3, 2], pad=[1, 0, 0, 1]),
+    deconvolution(pad_type="valid", dilations=[2, 3]),
+    deconvolution(pad_type="same", weight=(4, 3, 4, 3), groups=2, strides=[2, 2]),
+    deconvolution(pad_type="valid", weight=(4, 6, 3), shape=(2, 4, 9), strides=[2]),
+    deconvolution(pad_type="same", strides=[2, 2], output_shape=[1, 6, 14, 18]),
 ]
 
 POOLS = [
@@ -443,6 +470,7 @@ CASES = [
     *ELEMENTWISE,
     *ACTIVATIONS,
     *CONVOLUTIONS,
+    *DECONVOLUTIONS,
     *POOLS,
     *NORMALISATIONS,
     *LINEAR,
@@ -457,6 +485,7 @@ WITHOUT_VALUE_INFERENCE = {
     "avg_pool",
     "batch_norm",
     "conv",
+    "conv_transpose",
     "instance_norm",
     "max_pool",
     "pixel_shuffle",
@@ -518,3 +547,19 @@ def test_a_float16_operation_agrees_with_the_interpreter_that_rounds(
 def test_every_operation_is_tested_and_has_a_second_implementation() -> None:
     assert {case.name for case in CASES} == set(LOWERINGS)
     assert set(LOWERINGS) < set(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strides": [2, 2], "output_shape": [1, 6, 16, 18]}, "its output_shape is not the"),
+        ({"strides": [4, 4], "pad_type": "same"}, "its stride exceeds its kernel"),
+    ],
+)
+def test_a_deconvolution_whose_place_is_not_said_is_refused(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    case = deconvolution(**options)
+    made = program(case.build, case.shapes, tmp_path)
+    with pytest.raises(UnsupportedError, match=message):
+        lowered(made, inputs_for(case), "stored")
