@@ -85,6 +85,26 @@ def _hard_swish() -> keras.Model:
     return keras.Model(image, layers.Dense(4, activation="softmax")(x))
 
 
+def _rare_operations() -> keras.Model:
+    """`Expm1`, which no converter knows; a greater and a lesser value; a quotient, and small ones
+    among the values that divide."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="celu")(image)
+    y, z = (layers.Conv2D(8, 1, activation="relu")(x) for _ in range(2))
+    x = layers.Maximum()([layers.Minimum()([x, y]), z])
+    x = x / (keras.ops.max(keras.ops.abs(x), axis=-1, keepdims=True) + 1e-3)
+    x = layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, x)
+
+
+def _deconvolution() -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    x = layers.Conv2DTranspose(8, 4, strides=2, padding="same", activation="relu")(x)
+    x = layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, x)
+
+
 def _wide() -> keras.Model:
     image = keras.Input((16, 16, 3))
     x = layers.Dense(1024, activation="relu")(layers.Flatten()(image))

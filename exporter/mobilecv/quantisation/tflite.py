@@ -48,7 +48,8 @@ def to_int8(
     """Quantise weights (per channel) and activations to int8; uint8 image in, float32 scores out.
 
     The head (softmax or sigmoid) runs in float32 on dequantised logits: an int8 softmax has steps
-    of 1/256, which rounds every probability of a 1000-class model to zero.
+    of 1/256, which rounds every probability of a 1000-class model to zero. So do divisions by
+    computed values.
 
     Args:
         model: A float `.tflite` with the signature `serving_default`.
@@ -63,7 +64,7 @@ def to_int8(
         _entry("INPUT", activation="UINT"),
         {"regex": ".*", "operation": "OUTPUT", "algorithm_key": "no_quantize", "op_config": {}},
         {
-            "regex": _any_of({*head_outputs(graph), *in_float}),
+            "regex": _any_of({*head_outputs(graph), *_quotients(graph), *in_float}),
             "operation": "*",
             "algorithm_key": "no_quantize",
             "op_config": {},
@@ -145,6 +146,18 @@ def head_outputs(graph: EditableTflite) -> list[str]:
             names.append(graph.tensor_name(index))
             pending.extend(int(source) for source in op.inputs)
     return names
+
+
+def _quotients(graph: EditableTflite) -> list[str]:
+    """The tensors that come from a division by computed values.
+
+    In int8, small divisors are rounded to zero, at which LiteRT stops.
+    """
+    return [
+        graph.tensor_name(int(op.outputs[0]))
+        for op in graph.operators
+        if graph.op_name(op) == "DIV" and not graph.is_constant(int(op.inputs[1]))
+    ]
 
 
 def _recipes() -> Any:

@@ -18,8 +18,8 @@ from mobilecv.quantisation.rescue.ladder import FloatFile, quantised
 from mobilecv.targets.base import Job, Target, tensor_of_scores
 from mobilecv.targets.onnx_from_tensorflow import from_tensorflow
 from mobilecv.targets.onnx_from_torch import from_torch
-from mobilecv.targets.onnx_order import put_in_order
-from mobilecv_runtime.errors import ConversionError, guest
+from mobilecv.targets.onnx_order import put_in_order, sort_nodes
+from mobilecv_runtime.errors import ConversionError, guest, in_one_line
 from mobilecv_runtime.onnx_layers import onnx_census
 from mobilecv_runtime.runners.onnx import CONTRACT_KEY, LABELS_KEY
 
@@ -35,7 +35,10 @@ def _convert_float(job: Job) -> None:
 
 
 def _convert_float16(job: Job) -> None:
-    _write(job, quantisation.to_float16(_model(_base(job).read_bytes())))
+    model = quantisation.to_float16(_model(_base(job).read_bytes()))
+    # It puts casts behind the nodes that read them (onnxruntime 1.31).
+    sort_nodes(model.graph)
+    _write(job, model)
 
 
 def _convert_int8(job: Job) -> Findings:
@@ -77,7 +80,10 @@ def _write(job: Job, model: Any) -> None:
         },
     )
     written = model.SerializeToString(deterministic=True)
-    onnx.checker.check_model(written)
+    try:
+        onnx.checker.check_model(written)
+    except onnx.checker.ValidationError as error:
+        raise ConversionError(f"no valid ONNX model came out: {in_one_line(error)}") from error
     job.output.write_bytes(written)
 
 

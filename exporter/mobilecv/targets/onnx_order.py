@@ -45,6 +45,11 @@ def put_in_order(graph: Any) -> None:
     del graph.value_info[:]
 
 
+def sort_nodes(graph: Any) -> None:
+    """Put every node behind those that it needs; those that no output needs go."""
+    _arrange(graph.node, _needed_order(graph))
+
+
 def _needed_order(graph: Any) -> list[Any]:
     """Every node behind those that it needs, starting from the outputs, inputs in their order."""
     makers = {name: node for node in graph.node for name in node.output}
