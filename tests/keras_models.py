@@ -87,12 +87,13 @@ def _hard_swish() -> keras.Model:
 
 def _rare_operations() -> keras.Model:
     """`Expm1`, which no converter knows; a greater and a lesser value; a quotient, and small ones
-    among the values that divide."""
+    among the values that divide; a test for infinity, in a softmax over several axes."""
     image = keras.Input((16, 16, 3))
     x = layers.Conv2D(8, 3, padding="same", activation="celu")(image)
     y, z = (layers.Conv2D(8, 1, activation="relu")(x) for _ in range(2))
     x = layers.Maximum()([layers.Minimum()([x, y]), z])
     x = x / (keras.ops.max(keras.ops.abs(x), axis=-1, keepdims=True) + 1e-3)
+    x = layers.Concatenate()([x, layers.Softmax(axis=[1, 2])(z)])
     x = layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling2D()(x))
     return keras.Model(image, x)
 
