@@ -254,7 +254,7 @@ def _of_system(error: OSError) -> MobileCVError:
         return _unforeseen(error)
     place = f" ({error.filename})" if error.filename else ""
     return OutputError(
-        f"the disk is full{place}; free some space, or choose another disk by -o or TMPDIR"
+        f"the disk is full{place}; free some space, or let TMPDIR (or -o of an export) be on another disk"
     )
 
 
