@@ -254,7 +254,8 @@ def _of_system(error: OSError) -> MobileCVError:
         return _unforeseen(error)
     place = f" ({error.filename})" if error.filename else ""
     return OutputError(
-        f"the disk is full{place}; free some space, or let TMPDIR (or -o of an export) be on another disk"
+        f"the disk is full{place}; free some space, or let TMPDIR (for an export also -o) be on "
+        "another disk"
     )
 
 
