@@ -83,7 +83,7 @@ def convert_all(
     """
     jobs = {target.id: job_for(target) for target in targets}
     families: dict[Hashable, list[Target]] = {}
-    for target in targets:
+    for target in sorted(targets, key=lambda each: each.is_derived):
         families.setdefault(_process(target, jobs[target.id]), []).append(target)
     done: dict[str, Conversion] = {}
     for family in families.values():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilecv.captures import TensorFlowGraph
+from mobilecv.captures import Capture, TensorFlowGraph, TorchProgram
 from mobilecv.conversion import convert_all, with_bases
 from mobilecv.progress import SILENT, Progress
 from mobilecv.targets import TARGETS, Job, Target
@@ -25,6 +25,7 @@ CONTRACT = Contract(
 
 def write(job: Job) -> None:
     tell("writing")
+    assert job.base is None or job.base.exists()
     job.output.write_text(str(os.getpid()))
 
 
@@ -73,17 +74,20 @@ class Listener:
 
 
 def converted(
-    targets: list[Target], folder: Path, progress: Progress = SILENT
+    targets: list[Target], folder: Path, progress: Progress = SILENT, *, is_torch: bool = False
 ) -> dict[str, object]:
     graph = folder / "graph.pb"
     graph.write_bytes(b"small")
+    capture: Capture = TensorFlowGraph(path=graph, input="i", output="o")
+    if is_torch:
+        capture = TorchProgram(path=graph, dynamic_batch=True)
 
     def job_for(each: Target) -> Job:
         return Job(
             name="x",
             contract=CONTRACT,
-            capture=TensorFlowGraph(path=graph, input="i", output="o"),
-            base=None,
+            capture=capture,
+            base=folder / each.starts_from if each.starts_from else None,
             calibration=None,
             output=folder / each.id,
         )
@@ -121,19 +125,24 @@ def test_what_is_made_from_a_float_file_is_made_in_a_fresh_process(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("planted")
-@pytest.mark.parametrize(("limit", "processes"), [(10**9, 2), (0, 4)])
+@pytest.mark.parametrize(
+    ("limit", "is_torch", "processes"),
+    # litert-torch takes packages that are kept from coremltools and torch.onnx.
+    [(10**9, False, 2), (10**9, True, 3), (0, False, 6)],
+)
 def test_formats_share_processes_if_the_network_is_small(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, processes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, is_torch: bool, processes: int
 ) -> None:
     monkeypatch.setattr("mobilecv.conversion._SMALL", limit)
     targets = []
-    for format_ in ("coreml", "onnx"):
+    for format_ in ("coreml", "tflite", "onnx"):
         base = target(f"good-{format_}", format=format_)
         targets += [base, target(f"good-{format_}-int8", format=format_, starts_from=base.id)]
 
-    errors = converted(targets, tmp_path)
+    errors = converted(targets, tmp_path, is_torch=is_torch)
 
-    assert list(errors) == [each.id for each in targets]  # Whatever order they were made in.
+    # In this order, whichever they were made in.
+    assert errors == {each.id: None for each in targets}
     assert len({(tmp_path / each.id).read_text() for each in targets}) == processes
 
 
