@@ -13,7 +13,9 @@ import torch
 
 from mobilecv.captures import Capture, TorchProgram
 from mobilecv.conversion import Converter
+from mobilecv.lean_workers import lean, unused_by_converter
 from mobilecv.targets import TARGETS, Job
+from mobilecv.targets.base import Format
 from mobilecv_runtime.child import Child
 from mobilecv_runtime.digests import digest_of
 from mobilecv_runtime.errors import ConversionError
@@ -106,7 +108,14 @@ def converters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, C
     """A worker process per format."""
     log = tmp_path_factory.mktemp("log") / "log.txt"
     with ExitStack() as stack:
-        yield {name: stack.enter_context(Child(Converter, log=log)) for name in FORMATS}
+        yield {name: stack.enter_context(worker(name, log)) for name in FORMATS}
+
+
+def worker(format_: Format, log: Path) -> Child:
+    """One that converts to a format, and imports no more for it than in an export."""
+    target = next(each for each in TARGETS.values() if each.format == format_)
+    capture = TorchProgram(path=Path("net.pt2"), dynamic_batch=True)
+    return Child(lean, Converter, unused_by_converter(target, capture), log=log)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +185,7 @@ def test_another_process_writes_the_same_bytes(
 ) -> None:
     network = networks["rgb"]
     for name in FORMATS:
-        with Child(Converter, log=tmp_path / "log.txt") as child:
+        with worker(name, tmp_path / "log.txt") as child:
             for target in FROM_CAPTURE:
                 if TARGETS[target].format == name:
                     job = network.job(target, tmp_path)
