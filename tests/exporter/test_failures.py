@@ -99,6 +99,16 @@ def test_wrong_usage(words: list[str], message: str, cli: Cli, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["twice.txt", "two.txt"]
 
 
+@pytest.mark.parametrize("flag", ["--calibration", "--images"])
+def test_a_folder_without_photos_is_refused_before_the_model_is_read(
+    flag: str, cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    done = cli("export", DIGITS, flag, "empty")
+    refused(done, USAGE, "empty: no photos in it")
+    assert "source" not in done.stderr  # The step in which it is read.
+
+
 @pytest.mark.parametrize("targets", ["tflite-int8", "onnx,onnx-int8"])
 def test_int8_needs_photos(targets: str, cli: Cli, tmp_path: Path) -> None:
     shutil.copy(DIGITS, tmp_path)

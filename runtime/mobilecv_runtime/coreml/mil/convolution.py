@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mobilecv_runtime.coreml.mil.call import Call, Lowering
-from mobilecv_runtime.coreml.mil.windows import windows
+from mobilecv_runtime.coreml.mil.windows import stated_padding, windows
 from mobilecv_runtime.errors import BundleError
 
 
@@ -70,16 +70,9 @@ def conv_transpose(call: Call) -> str:
 
 def _cuts(call: Call, reach: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
     """What is left out of the result of `conv_transpose`, before and after each axis."""
-    kind = call.choice("pad_type", ("valid", "custom", "same"), "valid")
-    pad = call.integers("pad", [0] * 2 * len(reach))
-    if len(pad) != 2 * len(reach) or min(pad) < 0:
-        raise BundleError(f"{call.operation}: the pad {pad} does not fit {len(reach)} axes")
-    if kind == "custom":
-        return list(zip(pad[0::2], pad[1::2], strict=True))
-    if any(pad):
-        raise call.refuse(f"it has a pad {pad} and the pad_type {kind!r}")
-    if kind == "valid":
-        return [(0, 0)] * len(reach)
+    _, stated = stated_padding(call, len(reach), ("valid", "custom", "same"))
+    if stated is not None:
+        return stated
     totals = [size - stride for size, stride in zip(reach, strides, strict=True)]
     if min(totals) < 0:
         raise call.refuse("with the pad_type 'same' its stride exceeds its kernel")

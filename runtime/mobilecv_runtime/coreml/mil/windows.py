@@ -62,19 +62,39 @@ def windows(call: Call, kernel: Sequence[int], *, ceil_mode: bool = False) -> Wi
     )
 
 
+def stated_padding(
+    call: Call, axes: int, kinds: Sequence[str]
+) -> tuple[str, list[tuple[int, int]] | None]:
+    """The pad_type of an operation, and its padding, where that does not follow from the sizes.
+
+    Args:
+        call: The operation.
+        axes: How many spatial axes it has.
+        kinds: The pad_types that it knows.
+
+    Returns:
+        The pad_type, and (before, after) for each axis; None for `same` and `same_lower`.
+
+    Raises:
+        UnsupportedError: If the parameters contradict each other.
+    """
+    kind = call.choice("pad_type", kinds, "valid")
+    pad = call.integers("pad", [0] * 2 * axes)
+    if len(pad) != 2 * axes or min(pad) < 0:
+        raise BundleError(f"{call.operation}: the pad {pad} does not fit {axes} axes")
+    if kind == "custom":
+        return kind, list(zip(pad[0::2], pad[1::2], strict=True))
+    if any(pad):
+        raise call.refuse(f"it has a pad {pad} and the pad_type {kind!r}")
+    return kind, [(0, 0)] * axes if kind == "valid" else None
+
+
 def _padding(
     call: Call, spatial: Sequence[int], reach: Sequence[int], strides: Sequence[int]
 ) -> list[tuple[int, int]]:
-    kind = call.choice("pad_type", _PAD_TYPES, "valid")
-    pad = call.integers("pad", [0] * 2 * len(spatial))
-    if len(pad) != 2 * len(spatial) or min(pad) < 0:
-        raise BundleError(f"{call.operation}: the pad {pad} does not fit {len(spatial)} axes")
-    if kind == "custom":
-        return list(zip(pad[0::2], pad[1::2], strict=True))
-    if any(pad):
-        raise call.refuse(f"it has a pad {pad} and the pad_type {kind!r}")
-    if kind == "valid":
-        return [(0, 0)] * len(spatial)
+    kind, stated = stated_padding(call, len(spatial), _PAD_TYPES)
+    if stated is not None:
+        return stated
     totals = [
         max((-(-size // stride) - 1) * stride + window - size, 0)
         for size, window, stride in zip(spatial, reach, strides, strict=True)
